@@ -1,0 +1,119 @@
+//! Documents for paper, as values: the receipt for the guest and the ticket for the kitchen. Layout and bytes are `drivers/printer`.
+
+use crate::domain::money::Tiyn;
+use crate::domain::order::{Line, Milli};
+use serde::{Deserialize, Serialize};
+
+/// Anything a printer worker prints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "document", rename_all = "snake_case")]
+pub enum Document {
+    /// The guest's document.
+    Receipt(Receipt),
+    /// Kitchen paper.
+    Ticket(Ticket),
+    /// A page that shows what a printer can do.
+    Test(TestSlip),
+}
+
+/// The guest's document. Without a fiscal sign it says so itself (fiscal receipts are a later driver).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Name of the shop.
+    pub shop: String,
+    /// The number people say.
+    pub order_number: String,
+    /// Table; empty when there is none.
+    pub table: String,
+    /// Waiter; empty when unknown.
+    pub waiter: String,
+    /// The dishes.
+    pub lines: Vec<Line>,
+    /// What was due.
+    pub total: Tiyn,
+    /// What was paid and how.
+    pub payments: Vec<PaymentLine>,
+    /// Shop's local time, ready for paper: `21.11.2026 13:05`.
+    pub paid_at: String,
+    /// Our reference of the payment.
+    pub reference: String,
+}
+
+/// One payment on the receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentLine {
+    /// How it was paid, for people: `Kaspi QR`, `Kaspi карта`, `Наличные`.
+    pub label: String,
+    /// What was paid.
+    pub amount: Tiyn,
+    /// The partner's transaction number; empty when there is none.
+    pub transaction: String,
+}
+
+/// Kitchen paper: always a difference to what the kitchen already has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Name of the station.
+    pub station: String,
+    /// The number people say.
+    pub order_number: String,
+    /// Table; empty when there is none.
+    pub table: String,
+    /// Waiter; empty when unknown.
+    pub waiter: String,
+    /// What kind of difference it is.
+    pub kind: TicketKind,
+    /// Which ticket of the order this is, from 1, and of how many known now.
+    pub sequence: (u32, u32),
+    /// The dishes.
+    pub lines: Vec<TicketLine>,
+    /// A comment to the order as a whole.
+    pub comment: String,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+}
+
+/// What a kitchen ticket tells the cook.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TicketKind {
+    /// The first of an order at this station.
+    New,
+    /// More of an order already known.
+    Addition,
+    /// Not to be cooked any more.
+    Cancel,
+}
+
+/// One dish for the cook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketLine {
+    /// How much.
+    pub quantity: Milli,
+    /// The dish.
+    pub name: String,
+    /// Modifiers and variants.
+    pub modifiers: Vec<String>,
+    /// A wish of the guest.
+    pub comment: String,
+}
+
+/// A page that shows what a printer can do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestSlip {
+    /// Name of the shop.
+    pub shop: String,
+    /// Name of the printer in the configuration.
+    pub printer: String,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+}
+
+/// What is added to a document when it goes to paper: its job and, on a repeat, the mark (I7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imprint {
+    /// Number of the print job, small at the tail.
+    pub job: i64,
+    /// 1 for the first try; from 2 on the paper says ПОВТОР / ҚАЙТАЛАУ with this number.
+    pub copy: u32,
+}

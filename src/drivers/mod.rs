@@ -1,0 +1,378 @@
+//! The partners' languages. A driver translates between our shapes and one partner's protocol over a transport; it holds no
+//! database, clock or logger. Requests are built and answers are read by pure functions. Adding a driver is one file and one line in
+//! [`KINDS`]. Law 5: a lost wire is passed through as the transport judged it; an answer that cannot be mapped is `Unknown`.
+
+use crate::domain::attempt::Evidence;
+use crate::domain::ids::{Handle, Reference};
+use crate::domain::money::Tiyn;
+use crate::domain::order::{Phone, Snapshot, Tender};
+use crate::domain::outcome::{Outcome, Reason};
+use crate::domain::time::Wall;
+use crate::host::secret::Secret;
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub mod fiscal;
+pub mod invoice;
+pub mod pos;
+pub mod printer;
+pub mod signature;
+pub mod terminal;
+
+/// What is to be collected, as a driver needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collect {
+    /// How much.
+    pub amount: Tiyn,
+    /// Our name of the attempt, told to the partner where it takes one.
+    pub reference: Reference,
+    /// What the guest reads.
+    pub description: String,
+    /// The guest's phone, for a phone invoice.
+    pub phone: Option<Phone>,
+}
+
+/// What the partner's own record says of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on; the word is for the screen (`WaitUser`, `pending`).
+    Pending(String),
+    /// The money moved.
+    Paid(Evidence),
+    /// It did not happen.
+    Failed(Reason),
+    /// It was withdrawn.
+    Cancelled(Reason),
+    /// The guest did not pay in time.
+    Expired(Reason),
+    /// The partner itself does not know (terminal `unknown`), or no longer knows this handle: only time or a person tells.
+    Unclear(Reason),
+}
+
+/// What a terminal can do, as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalAbilities {
+    /// The shortest gap between two [`Terminal::settle`] calls of one attempt.
+    pub settle_gap: Duration,
+    /// The pace of [`Terminal::inquire`] while the guest pays.
+    pub inquire_gap: Duration,
+    /// After this long without an end the attempt counts as unclear and a person is asked.
+    pub patience: Duration,
+    /// Whether a waiting payment can be stopped from here.
+    pub abort: bool,
+}
+
+/// A card or QR device at the counter. One attempt at a time.
+pub trait Terminal: Send {
+    /// What it can do.
+    fn abilities(&self) -> TerminalAbilities;
+    /// Makes sure that we may talk to the device: registers (blocks until the tap on its screen) or refreshes tokens. `Refused` has the cure in its detail.
+    fn prepare(&mut self, now: Wall) -> BoxFuture<'_, Outcome<()>>;
+    /// Shows the amount on the device. Returns as soon as the device accepted it; the caller commits the handle before the first inquiry.
+    /// Busy is `NotSent` with code `busy`.
+    fn start<'a>(&'a mut self, ask: &'a Collect) -> BoxFuture<'a, Outcome<Handle>>;
+    /// Asks what became of it.
+    fn inquire<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
+    /// Makes the device find out about an unclear attempt (Kaspi's `actualize`), no more often than `settle_gap`.
+    fn settle<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
+    /// Tries to stop a waiting attempt; `Done` only when it is surely stopped.
+    fn abort<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<()>>;
+}
+
+/// What a payment cloud can do, as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloudAbilities {
+    /// Tenders it takes.
+    pub tenders: &'static [Tender],
+    /// How long a guest may pay after the create.
+    pub life: Duration,
+    /// Whether a lost create can be looked up by our reference.
+    pub find: bool,
+}
+
+/// An invoice as the cloud's own record shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvoiceRecord {
+    /// The cloud's name of it.
+    pub handle: Handle,
+    /// Our reference, where the record carries it.
+    pub reference: Option<Reference>,
+    /// Where it stands.
+    pub standing: Standing,
+}
+
+/// A payment cloud: phone requests, links, QR.
+pub trait Cloud: Send + Sync {
+    /// What it can do.
+    fn abilities(&self) -> CloudAbilities;
+    /// Creates an invoice. `NotSent` waits and is sent later; `Unknown` is asked about, never blindly repeated (F03).
+    fn create<'a>(&'a self, ask: &'a Collect) -> BoxFuture<'a, Outcome<InvoiceRecord>>;
+    /// Reads the cloud's own record.
+    fn inquire<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Outcome<InvoiceRecord>>;
+    /// Looks an invoice up by our reference; only where `abilities().find`. `Done(None)`: the cloud surely has none.
+    fn find<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Outcome<Option<InvoiceRecord>>>;
+}
+
+/// Header names and values of a request, names in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers(pub Vec<(String, String)>);
+
+impl Headers {
+    /// The only value of a header; `None` when it is missing or doubled.
+    pub fn only(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        values.next().filter(|_| values.next().is_none())
+    }
+}
+
+/// A body whose signature was checked. Only [`signature`] makes one, so reading a notice proves the check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub(in crate::drivers) body: Vec<u8>,
+    pub(in crate::drivers) dialect: &'static str,
+}
+
+impl Verified {
+    /// The raw bytes, as signed.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Which of the partner's dialects signed it.
+    pub fn dialect(&self) -> &'static str {
+        self.dialect
+    }
+}
+
+/// The signature is missing or wrong. Nothing more is told to the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature is missing or wrong")]
+pub struct Forged;
+
+/// The signature is right and the body cannot be read: it is kept and becomes a question.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a correctly signed notice cannot be read: {0}")]
+pub struct Unreadable(pub String);
+
+/// What a verified notice claims. It moves no money: it wakes the inquiry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// The partner's name of the attempt.
+    pub handle: Handle,
+    /// Our reference, where the notice carries one.
+    pub reference: Option<Reference>,
+    /// The partner's word for the status: `paid`, `expired`, `error`.
+    pub status: String,
+    /// The claimed amount.
+    pub amount: Option<Tiyn>,
+    /// The same event delivered again has the same key (F04): partner's event id, or handle and status.
+    pub event_key: String,
+}
+
+/// How one partner signs and words its webhooks.
+pub trait WebhookScheme: Send + Sync {
+    /// Checks the signature over the raw bytes with each secret in turn, in constant time.
+    fn verify(&self, secrets: &[Secret], headers: &Headers, body: &[u8]) -> Result<Verified, Forged>;
+    /// Reads a verified body.
+    fn read(&self, verified: &Verified) -> Result<Notice, Unreadable>;
+    /// The HTTP status for a wrong signature: 403 for AiPay, 401 for Kaspi Pay.
+    fn forged_status(&self) -> u16;
+}
+
+/// How the POS itself sees an order now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PosStanding {
+    /// Open, to be paid.
+    Open,
+    /// Closed, with what was paid how: cash, cashless, other (in tiyn).
+    Closed {
+        /// Notes and coins.
+        cash: Tiyn,
+        /// Card, QR and other cashless.
+        cashless: Tiyn,
+        /// Certificates, bonuses and the like.
+        other: Tiyn,
+    },
+    /// Removed from the POS.
+    Removed,
+}
+
+/// An order as the POS's own record shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PosOrder {
+    /// Its content.
+    pub snapshot: Snapshot,
+    /// Its state.
+    pub standing: PosStanding,
+}
+
+/// With what an order is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The POS's own id of the order.
+    pub foreign_id: String,
+    /// Notes and coins.
+    pub cash: Tiyn,
+    /// Cashless.
+    pub cashless: Tiyn,
+}
+
+/// The till software. The worker closes by looking, closing once and looking again (`poster.md` §14).
+pub trait Pos: Send + Sync {
+    /// Open orders, without lines where the POS lists none; `from` is the start of the previous business day.
+    fn open_orders(&self, from: Wall, now: Wall) -> BoxFuture<'_, Outcome<Vec<Snapshot>>>;
+    /// One order with its lines.
+    fn read<'a>(&'a self, foreign_id: &'a str) -> BoxFuture<'a, Outcome<PosOrder>>;
+    /// Asks the POS to close. `Unknown` after a lost answer: read before anything else.
+    fn close<'a>(&'a self, closing: &'a Closing) -> BoxFuture<'a, Outcome<()>>;
+}
+
+/// Durable memory for a driver's own tokens. `store` returns after the commit.
+pub trait Vault: Send + Sync {
+    /// The text stored under a name.
+    fn load<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Option<String>>;
+    /// Stores a text; an error means that it is not durable.
+    fn store<'a>(&'a self, name: &'a str, text: String) -> BoxFuture<'a, Result<(), Reason>>;
+}
+
+/// Everything a driver is built from: one section of the configuration, its secrets already read.
+#[derive(Clone)]
+pub struct Setup {
+    /// The name in the configuration.
+    pub name: String,
+    /// The base address.
+    pub address: String,
+    /// The driver's own keys, already checked against [`Kind::keys`].
+    pub keys: BTreeMap<String, Value>,
+    /// Secrets by the key that named their file (`api_key_file`), one or more each.
+    pub secrets: BTreeMap<String, Vec<Secret>>,
+    /// Durable memory.
+    pub vault: Arc<dyn Vault>,
+    /// A name of this installation, the same for ever; the terminal knows us by it.
+    pub installation: String,
+    /// The shop's offset from UTC in seconds, for partners that write local times.
+    pub utc_offset_s: i32,
+}
+
+/// A value of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// Whole number.
+    Number(i64),
+    /// Yes or no.
+    Flag(bool),
+    /// Several texts.
+    Texts(Vec<String>),
+}
+
+/// What a key of the configuration takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Text.
+    Text,
+    /// Whole number.
+    Number,
+    /// Yes or no.
+    Flag,
+    /// Several texts.
+    Texts,
+    /// The name of a file that holds a secret.
+    SecretFile,
+    /// Up to three names of files that hold secrets.
+    SecretFiles,
+}
+
+/// One key of a driver's own configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// The key.
+    pub name: &'static str,
+    /// What it takes.
+    pub takes: Takes,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it is for, for error messages and the example configuration.
+    pub help: &'static str,
+}
+
+/// What a driver is and how it is built.
+#[derive(Clone, Copy)]
+pub enum Build {
+    /// A terminal.
+    Terminal(fn(&Setup) -> Result<Box<dyn Terminal>, BadSetup>),
+    /// A payment cloud with its webhooks.
+    Cloud(fn(&Setup) -> Result<(Arc<dyn Cloud>, Arc<dyn WebhookScheme>), BadSetup>),
+    /// Till software.
+    Pos(fn(&Setup) -> Result<Arc<dyn Pos>, BadSetup>),
+    /// A printer language; the wire is named by the address.
+    Printer(fn(&Setup) -> Result<printer::Profile, BadSetup>),
+}
+
+/// One line of the registry of drivers.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// The word after `kind =`.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub title: &'static str,
+    /// Its own keys.
+    pub keys: &'static [Key],
+    /// How it is built.
+    pub build: Build,
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Kind({})", self.name)
+    }
+}
+
+/// A section of the configuration that a driver cannot work with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct BadSetup {
+    /// Which key.
+    pub key: &'static str,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+impl Setup {
+    /// A text key.
+    pub fn text(&self, key: &str) -> Option<&str> {
+        match self.keys.get(key) {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Number(_) | Value::Flag(_) | Value::Texts(_)) | None => None,
+        }
+    }
+
+    /// A number key.
+    pub fn number(&self, key: &str) -> Option<i64> {
+        match self.keys.get(key) {
+            Some(Value::Number(number)) => Some(*number),
+            Some(Value::Text(_) | Value::Flag(_) | Value::Texts(_)) | None => None,
+        }
+    }
+
+    /// A yes-or-no key.
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        match self.keys.get(key) {
+            Some(Value::Flag(flag)) => Some(*flag),
+            Some(Value::Text(_) | Value::Number(_) | Value::Texts(_)) | None => None,
+        }
+    }
+
+    /// The first secret of a key.
+    pub fn secret(&self, key: &str) -> Option<&Secret> {
+        self.secrets.get(key).and_then(|secrets| secrets.first())
+    }
+}
+
+/// The registry: adding a driver is one file and one line here.
+pub const KINDS: &[Kind] =
+    &[terminal::kaspi_smart_pos::KIND, invoice::aipay::KIND, pos::poster::KIND, printer::escpos::KIND];

@@ -1,0 +1,126 @@
+//! The only reader of clocks. Deadlines are monotonic; wall time labels (I6). Tests and the demo bring their own clock.
+
+use crate::domain::time::Wall;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// A point of monotonic time, since the clock was made.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(pub Duration);
+
+impl Monotonic {
+    /// This point plus a span.
+    pub fn plus(self, span: Duration) -> Monotonic {
+        Monotonic(self.0.saturating_add(span))
+    }
+
+    /// The span from an earlier point to this one; zero if it is later.
+    pub fn since(self, earlier: Monotonic) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// The limit passed before the awaited thing happened.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+/// The time of one daemon: the machine's, a faster one for the demo, or one that a test moves by hand.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Kind>);
+
+#[derive(Debug)]
+enum Kind {
+    Machine { start: Instant },
+    Fast { start: Instant, wall: Wall, factor: u32 },
+    Manual { now: watch::Sender<Monotonic>, wall: Mutex<Wall> },
+}
+
+impl Clock {
+    /// The machine's own clocks.
+    #[allow(clippy::disallowed_methods)]
+    pub fn machine() -> Clock {
+        Clock(Arc::new(Kind::Machine { start: Instant::now() }))
+    }
+
+    /// A clock that runs `factor` times as fast as the machine's: the demo's lunch in a minute.
+    #[allow(clippy::disallowed_methods)]
+    pub fn fast(factor: u32) -> Clock {
+        Clock(Arc::new(Kind::Fast { start: Instant::now(), wall: machine_wall(), factor: factor.max(1) }))
+    }
+
+    /// A clock that stands until it is moved; its wall time starts where told.
+    pub fn manual(wall: Wall) -> Clock {
+        Clock(Arc::new(Kind::Manual { now: watch::Sender::new(Monotonic::default()), wall: Mutex::new(wall) }))
+    }
+
+    /// The point of monotonic time now.
+    #[allow(clippy::disallowed_methods)]
+    pub fn now(&self) -> Monotonic {
+        match &*self.0 {
+            Kind::Machine { start } => Monotonic(start.elapsed()),
+            Kind::Fast { start, factor, .. } => Monotonic(start.elapsed() * *factor),
+            Kind::Manual { now, .. } => *now.borrow(),
+        }
+    }
+
+    /// The time of day now: a label.
+    pub fn wall(&self) -> Wall {
+        match &*self.0 {
+            Kind::Machine { .. } => machine_wall(),
+            Kind::Fast { wall, .. } => wall.plus_ms(i64::try_from(self.now().0.as_millis()).unwrap_or(i64::MAX)),
+            Kind::Manual { wall, .. } => *wall.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Waits for a span of this clock's time.
+    pub async fn sleep(&self, span: Duration) {
+        self.sleep_until(self.now().plus(span)).await;
+    }
+
+    /// Waits for a point of this clock's time.
+    #[allow(clippy::disallowed_methods)]
+    pub async fn sleep_until(&self, point: Monotonic) {
+        match &*self.0 {
+            Kind::Machine { .. } => tokio::time::sleep(point.since(self.now())).await,
+            Kind::Fast { factor, .. } => tokio::time::sleep(point.since(self.now()) / *factor).await,
+            Kind::Manual { now, .. } => {
+                // The sender lives in the clock that we hold: the wait can only end by reaching the point.
+                let _reached = now.subscribe().wait_for(|now| *now >= point).await;
+            }
+        }
+    }
+
+    /// Waits for `future`, at most for a span of this clock's time.
+    pub async fn limit<F: Future>(&self, span: Duration, future: F) -> Result<F::Output, Elapsed> {
+        tokio::select! {
+            biased;
+            output = future => Ok(output),
+            () = self.sleep(span) => Err(Elapsed),
+        }
+    }
+
+    /// Moves a manual clock, monotonic and wall alike; other clocks ignore it.
+    pub fn advance(&self, span: Duration) {
+        if let Kind::Manual { now, wall } = &*self.0 {
+            let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+            let mut wall = wall.lock().unwrap_or_else(PoisonError::into_inner);
+            *wall = wall.plus_ms(ms);
+            now.send_modify(|now| *now = now.plus(span));
+        }
+    }
+
+    /// Sets the wall time of a manual clock without moving its monotonic time: a clock jump (F12).
+    pub fn jump(&self, to: Wall) {
+        if let Kind::Manual { wall, .. } = &*self.0 {
+            *wall.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods)]
+fn machine_wall() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -15,7 +15,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub mod fiscal;
 pub mod invoice;
 pub mod pos;
 pub mod printer;
@@ -374,5 +373,4 @@ impl Setup {
 }
 
 /// The registry: adding a driver is one file and one line here.
-pub const KINDS: &[Kind] =
-    &[terminal::kaspi_smart_pos::KIND, invoice::aipay::KIND, pos::poster::KIND, printer::escpos::KIND];
+pub const KINDS: &[Kind] = &[]; // terminal::kaspi_smart_pos::KIND, invoice::aipay::KIND, pos::poster::KIND, printer::escpos::KIND

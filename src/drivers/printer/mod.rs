@@ -1,0 +1,4 @@
+//! Printer language.
+/// What a printer model can do.
+#[derive(Clone, Debug)]
+pub struct Profile;

@@ -2,7 +2,9 @@
 pub mod config;
 pub mod domain;
 pub mod drivers;
+pub mod flows;
 pub mod host;
 pub mod i18n;
+pub mod ledger;
 pub mod sandbox;
 pub mod transport;

@@ -170,20 +170,27 @@ impl Attempt {
                 Event::Pending if self.handle.is_some() => Ok(self.to(State::Waiting, None)),
                 Event::Pending => Ok(self.clone()),
                 Event::Unknown(reason) => Ok(self.to(State::Unresolved, Some(reason))),
-                Event::Dispatched | Event::NotSent(_) => Err(Illegal { state: self.state, event }),
+                // A notice named it while the create was on its way: the partner has it, whatever the reply says.
+                Event::NotSent(_) => Ok(self.clone()),
+                Event::Dispatched => Err(Illegal { state: self.state, event }),
             },
             // Over for us, but the partner's record may still say that the guest paid (F05).
             State::Failed | State::Cancelled | State::Expired => match event {
                 Event::Settled(evidence) => Ok(self.paid(evidence, true)),
-                Event::Recognised(handle) => Ok(Attempt { handle: Some(handle), ..self.clone() }),
-                Event::Declined(_) | Event::Withdrawn(_) | Event::Lapsed(_) | Event::Pending | Event::Unknown(_) => {
-                    Ok(self.clone())
+                Event::Accepted(handle) | Event::Recognised(handle) => {
+                    Ok(Attempt { handle: Some(handle), ..self.clone() })
                 }
-                Event::Dispatched | Event::Accepted(_) | Event::NotSent(_) => Err(Illegal { state: self.state, event }),
+                Event::Declined(_)
+                | Event::Withdrawn(_)
+                | Event::Lapsed(_)
+                | Event::Pending
+                | Event::Unknown(_)
+                | Event::NotSent(_) => Ok(self.clone()),
+                Event::Dispatched => Err(Illegal { state: self.state, event }),
             },
             // The ratchet: nothing leads back (I3). Only a refund reduces what was paid.
             State::Paid => match event {
-                Event::Recognised(handle) if self.handle.is_none() => {
+                Event::Accepted(handle) | Event::Recognised(handle) if self.handle.is_none() => {
                     Ok(Attempt { handle: Some(handle), ..self.clone() })
                 }
                 Event::Settled(_)
@@ -192,8 +199,10 @@ impl Attempt {
                 | Event::Lapsed(_)
                 | Event::Pending
                 | Event::Unknown(_)
+                | Event::Accepted(_)
+                | Event::NotSent(_)
                 | Event::Recognised(_) => Ok(self.clone()),
-                Event::Dispatched | Event::Accepted(_) | Event::NotSent(_) => Err(Illegal { state: self.state, event }),
+                Event::Dispatched => Err(Illegal { state: self.state, event }),
             },
         }
     }
@@ -208,5 +217,77 @@ impl Attempt {
 
     fn paid(&self, evidence: Evidence, late: bool) -> Attempt {
         Attempt { state: State::Paid, evidence: Some(evidence), late, reason: None, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence() -> Evidence {
+        Evidence {
+            amount: Tiyn(500_000),
+            method: "invoice".into(),
+            transaction: String::new(),
+            source: "cloud".into(),
+            detail: String::new(),
+        }
+    }
+
+    fn reason() -> Reason {
+        Reason::new("test", "")
+    }
+
+    fn waiting() -> Attempt {
+        let planned = Attempt::planned(Tiyn(500_000));
+        let sent = planned.apply(Event::Dispatched).expect("planned can be sent");
+        sent.apply(Event::Accepted(Handle("inv_1".into()))).expect("sent can be accepted")
+    }
+
+    /// All orders, with repetition, of what a partner can report; whenever `paid` is among them the end is `paid`.
+    #[test]
+    fn f04_any_order_of_reports_ends_the_same() {
+        let reports: [fn() -> Event; 5] = [
+            || Event::Pending,
+            || Event::Settled(evidence()),
+            || Event::Lapsed(reason()),
+            || Event::Withdrawn(reason()),
+            || Event::Unknown(reason()),
+        ];
+        let mut seen = 0;
+        for code in 0..reports.len().pow(5) {
+            let picks: Vec<usize> = (0..5).map(|place| code / reports.len().pow(place) % reports.len()).collect();
+            let end =
+                picks.iter().fold(waiting(), |attempt, pick| attempt.apply(reports[*pick]()).expect("a report fits"));
+            assert_eq!(end.state == State::Paid, picks.contains(&1), "{picks:?}");
+            seen += 1;
+        }
+        assert_eq!(seen, 3125);
+    }
+
+    #[test]
+    fn paid_is_a_ratchet() {
+        let paid = waiting().apply(Event::Settled(evidence())).expect("waiting can be paid");
+        for event in [Event::Lapsed(reason()), Event::Declined(reason()), Event::Unknown(reason()), Event::Pending] {
+            assert_eq!(paid.apply(event), Ok(paid.clone()));
+        }
+        assert!(paid.apply(Event::Dispatched).is_err());
+    }
+
+    #[test]
+    fn only_what_surely_stayed_here_may_be_sent_again() {
+        let sent = Attempt::planned(Tiyn(100)).apply(Event::Dispatched).expect("planned can be sent");
+        assert_eq!(sent.apply(Event::NotSent(reason())).expect("it fits").state, State::Planned);
+        assert_eq!(sent.apply(Event::Unknown(reason())).expect("it fits").state, State::Unresolved);
+        assert_eq!(waiting().apply(Event::NotSent(reason())).expect("it fits").state, State::Waiting);
+        let unresolved = sent.apply(Event::Unknown(reason())).expect("it fits");
+        assert!(unresolved.apply(Event::Dispatched).is_err());
+    }
+
+    #[test]
+    fn f05_paid_after_expiry_is_paid_and_late() {
+        let expired = waiting().apply(Event::Lapsed(reason())).expect("it fits");
+        let paid = expired.apply(Event::Settled(evidence())).expect("it fits");
+        assert_eq!((paid.state, paid.late), (State::Paid, true));
     }
 }

@@ -92,6 +92,33 @@ impl Snapshot {
     }
 }
 
+/// How the POS itself sees an order now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PosStanding {
+    /// Open, to be paid.
+    Open,
+    /// Closed, with what was paid how: cash, cashless, other (in tiyn).
+    Closed {
+        /// Notes and coins.
+        cash: Tiyn,
+        /// Card, QR and other cashless.
+        cashless: Tiyn,
+        /// Certificates, bonuses and the like.
+        other: Tiyn,
+    },
+    /// Removed from the POS.
+    Removed,
+}
+
+/// An order as the POS's own record shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PosOrder {
+    /// Its content.
+    pub snapshot: Snapshot,
+    /// Its state.
+    pub standing: PosStanding,
+}
+
 /// How a part is paid.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -181,32 +181,7 @@ pub trait WebhookScheme: Send + Sync {
     fn forged_status(&self) -> u16;
 }
 
-/// How the POS itself sees an order now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PosStanding {
-    /// Open, to be paid.
-    Open,
-    /// Closed, with what was paid how: cash, cashless, other (in tiyn).
-    Closed {
-        /// Notes and coins.
-        cash: Tiyn,
-        /// Card, QR and other cashless.
-        cashless: Tiyn,
-        /// Certificates, bonuses and the like.
-        other: Tiyn,
-    },
-    /// Removed from the POS.
-    Removed,
-}
-
-/// An order as the POS's own record shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PosOrder {
-    /// Its content.
-    pub snapshot: Snapshot,
-    /// Its state.
-    pub standing: PosStanding,
-}
+pub use crate::domain::order::{PosOrder, PosStanding};
 
 /// With what an order is closed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,291 @@
+//! Collecting a part: plan, send, keep the partner's name of it, conclude. One live attempt per part (I4); a key is bound to its content
+//! (H2); every event goes through [`crate::domain::attempt::Attempt::apply`], and what follows from being paid is decided in the same transaction.
+
+use super::{Rules, intake, settle};
+use crate::domain::attempt::{Event, Evidence, State};
+use crate::domain::ids::{AttemptId, Handle, PartId};
+use crate::domain::money::Tiyn;
+use crate::domain::order::{Phone, Snapshot, Tender};
+use crate::domain::outcome::Reason;
+use crate::ledger::attempts::{AttemptRow, NewAttempt};
+use crate::ledger::orders::{OrderRow, PartRow, PartState};
+use crate::ledger::{Fault, Tx, refused};
+
+/// A wish to collect.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where the order comes from: `pos`, `api`, `bot:<name>`.
+    pub source: String,
+    /// The order as it stands now.
+    pub snapshot: Snapshot,
+    /// How it is collected.
+    pub tender: Tender,
+    /// The terminal or cloud, by its name in the configuration.
+    pub via: String,
+    /// A part of what is due; all that is left when absent.
+    pub amount: Option<Tiyn>,
+    /// The guest's phone.
+    pub phone: Option<Phone>,
+    /// What the guest reads.
+    pub description: String,
+    /// The bot that asks.
+    pub bot: Option<String>,
+    /// The caller's key and the content it is bound to.
+    pub key: Option<(String, String)>,
+    /// Whether a key whose attempt expired or failed may start a new one (bots).
+    pub key_renews: bool,
+}
+
+/// Writes the order's snapshot, its part and the attempt down. Nothing has left the box after it.
+pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Plan) -> Result<AttemptRow, Fault> {
+    if let Some(known) = known_by_key(tx, wish)? {
+        return Ok(known);
+    }
+    check_sum(wish)?;
+    let order = match tx.order_of(&wish.source, &wish.snapshot.foreign_id)? {
+        Some(order) => renewed(tx, order, &wish.snapshot)?,
+        None => tx.add_order(&wish.source, &wish.snapshot)?,
+    };
+    let part = part_to_collect(tx, &order, wish)?;
+    let row = tx.add_attempt(&NewAttempt {
+        part: part.id,
+        tender: wish.tender,
+        via: wish.via.clone(),
+        amount: part.amount,
+        phone: wish.phone.clone(),
+        description: wish.description.clone(),
+        bot: wish.bot.clone(),
+    })?;
+    tx.set_part(part.id, part.amount, part.paid, PartState::Collecting)?;
+    if let Some((key, content)) = &wish.key {
+        tx.bind_key(key, content, row.id)?;
+    }
+    if wish.tender == Tender::Cash {
+        let evidence = Evidence {
+            amount: part.amount,
+            method: "cash".to_owned(),
+            transaction: String::new(),
+            source: "person".to_owned(),
+            detail: String::new(),
+        };
+        return conclude(tx, rules, row.id, Event::Settled(evidence));
+    }
+    Ok(row)
+}
+
+/// H2: the same key with the same content is the same payment; with other content it is refused.
+fn known_by_key(tx: &Tx<'_>, wish: &Plan) -> Result<Option<AttemptRow>, Fault> {
+    let Some((key, content)) = &wish.key else {
+        return Ok(None);
+    };
+    let Some((bound, attempt)) = tx.key(key)? else {
+        return Ok(None);
+    };
+    let row = tx.attempt(attempt)?;
+    let is_over = match row.attempt.state {
+        State::Failed | State::Cancelled | State::Expired => true,
+        State::Planned | State::Sent | State::Waiting | State::Paid | State::Unresolved => false,
+    };
+    if wish.key_renews && is_over {
+        return Ok(None);
+    }
+    if bound == *content {
+        Ok(Some(row))
+    } else {
+        refused("key_reused", format!("the key was used for {}", row.reference))
+    }
+}
+
+fn check_sum(wish: &Plan) -> Result<(), Fault> {
+    let sum = wish.amount.unwrap_or(wish.snapshot.due);
+    if sum <= Tiyn::ZERO || !sum.in_limits() || !wish.snapshot.due.in_limits() {
+        return refused("no_sum", format!("{} tenge cannot be collected", sum.decimal()));
+    }
+    // The Kaspi terminal and the clouds take whole tenge: a fraction is refused before any money moves.
+    if wish.tender != Tender::Cash && (sum.whole_tenge().is_none() || wish.snapshot.due.whole_tenge().is_none()) {
+        return refused("tiyn", sum.decimal());
+    }
+    Ok(())
+}
+
+/// The order with the newest snapshot, as long as no attempt of it is live.
+fn renewed(tx: &Tx<'_>, order: OrderRow, snapshot: &Snapshot) -> Result<OrderRow, Fault> {
+    let live = tx.attempts_of_order(order.id)?.into_iter().find(|row| row.attempt.state.is_live());
+    if let Some(live) = live {
+        return refused("live", live.reference.0);
+    }
+    if order.snapshot == *snapshot {
+        return Ok(order);
+    }
+    tx.resnap_order(&order, snapshot)?;
+    tx.order(order.id)
+}
+
+/// The part that this wish collects: an open one of the right size, or a new one of what is left.
+fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow, Fault> {
+    let parts = tx.parts(order.id)?;
+    let paid: Tiyn = parts.iter().map(|part| part.paid).sum();
+    let left = Tiyn(order.snapshot.due.0.saturating_sub(paid.0));
+    if left <= Tiyn::ZERO {
+        return refused("already_paid", order.snapshot.number.clone());
+    }
+    let amount = wish.amount.unwrap_or(left);
+    if amount > left {
+        return refused(
+            "too_much",
+            format!("{} of {} tenge are left to pay", left.decimal(), order.snapshot.due.decimal()),
+        );
+    }
+    if amount.whole_tenge().is_none() && wish.tender != Tender::Cash {
+        return refused("tiyn", amount.decimal());
+    }
+    match parts.iter().find(|part| part.state == PartState::Open) {
+        Some(open) => {
+            tx.set_part(open.id, amount, open.paid, PartState::Open)?;
+            tx.part(open.id)
+        }
+        None => tx.add_part(order.id, i64::try_from(parts.len()).unwrap_or(i64::MAX) + 1, amount),
+    }
+}
+
+/// `planned → sent`, committed before the first byte. `None` when somebody dropped it meanwhile.
+pub fn send(tx: &Tx<'_>, attempt: AttemptId) -> Result<Option<AttemptRow>, Fault> {
+    let row = tx.attempt(attempt)?;
+    if row.attempt.state != State::Planned {
+        return Ok(None);
+    }
+    let next = row.attempt.apply(Event::Dispatched)?;
+    tx.save_attempt(&row, &next, true).map(Some)
+}
+
+/// Keeps the partner's name of an attempt, and claims the notices that came before it (F02), in one transaction.
+pub fn accepted(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, handle: Handle) -> Result<AttemptRow, Fault> {
+    let row = conclude(tx, rules, attempt, Event::Accepted(handle))?;
+    intake::claim_orphans(tx, &row)?;
+    Ok(row)
+}
+
+/// Gives an attempt an event and does what follows from it. An event that changes nothing writes nothing.
+pub fn conclude(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, event: Event) -> Result<AttemptRow, Fault> {
+    let row = tx.attempt(attempt)?;
+    // An unsent attempt that is withdrawn, and everything else: one road.
+    let next = row.attempt.apply(event)?;
+    if next == row.attempt {
+        return Ok(row);
+    }
+    let was = row.attempt.state;
+    let row = tx.save_attempt(&row, &next, keeps_watching(next.state, &next.handle, row.tender))?;
+    match next.state {
+        State::Paid if was != State::Paid => settle::paid(tx, rules, &row)?,
+        State::Failed | State::Cancelled | State::Expired if was.is_live() => over(tx, &row)?,
+        State::Waiting if was == State::Unresolved => drop_questions(tx, &row)?,
+        State::Planned
+        | State::Sent
+        | State::Waiting
+        | State::Paid
+        | State::Failed
+        | State::Cancelled
+        | State::Expired
+        | State::Unresolved => {}
+    }
+    Ok(row)
+}
+
+/// A partner's invoice may still be paid after it is over (F05); an attempt that the partner never named cannot be asked about.
+fn keeps_watching(state: State, handle: &Option<Handle>, tender: Tender) -> bool {
+    match state {
+        State::Planned | State::Sent | State::Waiting | State::Unresolved => true,
+        State::Paid => false,
+        State::Expired | State::Cancelled => handle.is_some() && tender != Tender::KaspiTerminal,
+        State::Failed => false,
+    }
+}
+
+/// The attempt is over without money: its part may be collected again.
+fn over(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
+    reopen(tx, row.part)?;
+    drop_questions(tx, row)?;
+    settle::tell_bot(tx, row)
+}
+
+fn reopen(tx: &Tx<'_>, part: PartId) -> Result<(), Fault> {
+    let part = tx.part(part)?;
+    let is_live = tx.attempts(part.id)?.iter().any(|row| row.attempt.state.is_live());
+    if part.state == PartState::Collecting && !is_live {
+        tx.set_part(part.id, part.amount, part.paid, PartState::Open)?;
+    }
+    Ok(())
+}
+
+/// Evidence came: nobody needs to answer any more.
+pub(in crate::flows) fn drop_questions(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
+    for question in tx.questions_about(row.id)? {
+        if ["unresolved", "lost_create"].contains(&question.code.as_str()) {
+            tx.answer(question.id, "kassad", "", row.attempt.state.word())?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops an attempt that has not left the box. Anything later is the partner's to withdraw.
+pub fn cancel(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, who: &str) -> Result<AttemptRow, Fault> {
+    let row = tx.attempt(attempt)?;
+    match row.attempt.state {
+        State::Planned => conclude(tx, rules, attempt, Event::Withdrawn(Reason::new("cancelled", who))),
+        State::Cancelled | State::Failed | State::Expired => Ok(row),
+        State::Paid => refused("already_paid", row.reference.0),
+        State::Sent | State::Waiting | State::Unresolved => match row.tender {
+            Tender::KaspiTerminal => refused("no_abort", row.reference.0),
+            Tender::KaspiInvoice | Tender::KaspiQr | Tender::Cash => refused("no_cancel", row.reference.0),
+        },
+    }
+}
+
+/// What a named person says of an unclear attempt (I10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// Whether the guest paid.
+    pub paid: bool,
+    /// The partner's transaction number, needed for `paid`.
+    pub transaction: String,
+}
+
+/// Takes a person's answer. Later evidence may still correct it: the attempt stays watched where it has a name.
+pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -> Result<AttemptRow, Fault> {
+    let row = tx.attempt(attempt)?;
+    if answer.by.trim().is_empty() || answer.because.trim().is_empty() {
+        return refused("answer_incomplete", "by and because");
+    }
+    if row.attempt.state != State::Unresolved {
+        return refused("not_unclear", row.reference.0);
+    }
+    let questions = tx.questions_about(attempt)?;
+    if questions.is_empty() {
+        return refused("too_early", row.reference.0);
+    }
+    let outcome = if answer.paid { "paid" } else { "not_paid" };
+    for question in questions {
+        tx.answer(question.id, &answer.by, &answer.because, outcome)?;
+    }
+    let detail = format!("{}: {}", answer.by, answer.because);
+    if !answer.paid {
+        let row = conclude(tx, rules, attempt, Event::Declined(Reason::new("answered_not_paid", detail)))?;
+        tx.set_watched(attempt, true)?;
+        return Ok(row);
+    }
+    if answer.transaction.trim().is_empty() {
+        return refused("answer_incomplete", "transaction");
+    }
+    let evidence = Evidence {
+        amount: row.attempt.amount,
+        method: String::new(),
+        transaction: answer.transaction.trim().to_owned(),
+        source: "person".to_owned(),
+        detail,
+    };
+    conclude(tx, rules, attempt, Event::Settled(evidence))
+}

@@ -1,0 +1,64 @@
+//! One road for everything unclear (H3): a restart is one more event; who may be asked, when; when asking ends.
+
+use super::{Rules, collect};
+use crate::domain::attempt::{Event, State};
+use crate::domain::ids::{AttemptId, QuestionId};
+use crate::domain::order::Tender;
+use crate::domain::outcome::Reason;
+use crate::ledger::inbox::InboxState;
+use crate::ledger::questions::NewQuestion;
+use crate::ledger::{Fault, Tx, refused};
+
+/// The daemon starts: every attempt that was outside is unclear until its partner was asked (F01). Returns how many.
+pub fn restart(tx: &Tx<'_>, rules: &Rules) -> Result<usize, Fault> {
+    let mut unclear = 0;
+    for row in tx.watched_all()? {
+        match row.attempt.state {
+            State::Sent | State::Waiting => {
+                collect::conclude(tx, rules, row.id, Event::Unknown(Reason::new("restart", "")))?;
+                unclear += 1;
+            }
+            State::Unresolved => unclear += 1,
+            State::Planned | State::Paid | State::Failed | State::Cancelled | State::Expired => {}
+        }
+    }
+    Ok(unclear)
+}
+
+/// An attempt has been unclear for two minutes: a person may answer from now on, the asking goes on.
+pub fn ask_a_person(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
+    let row = tx.attempt(attempt)?;
+    if row.attempt.state != State::Unresolved {
+        return Ok(());
+    }
+    let code = match (row.tender, &row.attempt.handle) {
+        (Tender::KaspiInvoice | Tender::KaspiQr, None) => "lost_create",
+        (Tender::KaspiInvoice | Tender::KaspiQr, Some(_)) | (Tender::KaspiTerminal | Tender::Cash, _) => "unresolved",
+    };
+    let order = tx.order(row.order)?;
+    let args = vec![("amount", row.attempt.amount.to_string()), ("order", order.snapshot.number)];
+    tx.ask(&NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, args })
+}
+
+/// The partner was asked long enough after the end: no news is on record, the asking ends.
+pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
+    if tx.attempt(attempt)?.attempt.state.is_live() {
+        return Ok(());
+    }
+    tx.set_watched(attempt, false)
+}
+
+/// A person settles a question that no attempt depends on: an order closed by hand, an orphan, an unreadable notice.
+pub fn settle_question(tx: &Tx<'_>, question: QuestionId, who: &str, because: &str) -> Result<(), Fault> {
+    if who.trim().is_empty() || because.trim().is_empty() {
+        return refused("answer_incomplete", "by and because");
+    }
+    let row = tx.question(question)?;
+    if ["unresolved", "lost_create"].contains(&row.code.as_str()) {
+        return refused("answer_payment", "this question is answered at its payment");
+    }
+    if let Some(inbox) = row.inbox {
+        tx.claim_message(inbox, InboxState::Settled, None)?;
+    }
+    tx.answer(question, who, because, "done")
+}

@@ -1,0 +1,362 @@
+//! What follows from money: the part, the close in the POS, the guest's receipt, the kitchen's tickets, the bot's notice. Everything is
+//! written down as jobs in the transaction that made the attempt `paid`, so that no crash can come between.
+
+use super::{Rules, collect, kitchen};
+use crate::domain::attempt::State;
+use crate::domain::ids::{AttemptId, JobId, OrderId};
+use crate::domain::money::Tiyn;
+use crate::domain::order::{PosOrder, PosStanding, Snapshot, Tender};
+use crate::domain::outcome::Reason;
+use crate::domain::paper::{Document, Imprint, PaymentLine, Receipt};
+use crate::ledger::attempts::AttemptRow;
+use crate::ledger::orders::{Closing, OrderRow, PartState};
+use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
+use crate::ledger::questions::NewQuestion;
+use crate::ledger::{Fault, Tx, View, refused};
+use serde_json::json;
+
+/// An attempt has just become `paid`: its part, its order and everything that must follow.
+pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
+    let Some(evidence) = &row.attempt.evidence else {
+        return Err(Fault::Broken(format!("attempt {} is paid without evidence", row.id)));
+    };
+    let part = tx.part(row.part)?;
+    let was_paid = part.paid;
+    let sum = part.paid.checked_add(evidence.amount).ok_or_else(|| Fault::Broken("sum of a part".to_owned()))?;
+    let state = match sum.cmp(&part.amount) {
+        std::cmp::Ordering::Less => PartState::PartiallyPaid,
+        std::cmp::Ordering::Equal => PartState::Paid,
+        std::cmp::Ordering::Greater => PartState::Overpaid,
+    };
+    tx.set_part(part.id, part.amount, sum, state)?;
+    collect::drop_questions(tx, row)?;
+    tell_bot(tx, row)?;
+    let about = |code, args| NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, args };
+    let pair = || vec![("paid", sum.to_string()), ("due", part.amount.to_string())];
+    match state {
+        PartState::PartiallyPaid => return tx.ask(&about("part_paid", pair())),
+        // Two payments for one part, or one that is too large: the guest must get something back (F05, F06).
+        PartState::Overpaid if was_paid > Tiyn::ZERO => return tx.ask(&about("double_paid", pair())),
+        PartState::Overpaid => return tx.ask(&about("overpaid", pair())),
+        PartState::Open | PartState::Collecting | PartState::Paid => {}
+    }
+    let order = tx.order(row.order)?;
+    let collected: Tiyn = tx.parts(order.id)?.iter().map(|part| part.paid).sum();
+    if collected == order.snapshot.due && order.closing != Closing::Closed {
+        complete(tx, rules, &order, row.id)?;
+    }
+    Ok(())
+}
+
+/// The whole order is paid: close it, feed the kitchen. The receipt follows the first answer of the POS, or at once where there is none.
+fn complete(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, attempt: AttemptId) -> Result<(), Fault> {
+    match rules.pos.as_deref().filter(|_| order.source == "pos") {
+        Some(pos) => {
+            tx.set_closing(order.id, Closing::Waiting, "paid")?;
+            queue_close(tx, pos, order.id, attempt)?;
+            if !order.snapshot.lines.is_empty() {
+                kitchen::tickets(tx, rules, order, &order.snapshot)?;
+            }
+            Ok(())
+        }
+        None => {
+            kitchen::tickets(tx, rules, order, &order.snapshot)?;
+            receipt(tx, rules, order.id)
+        }
+    }
+}
+
+fn queue_close(tx: &Tx<'_>, pos: &str, order: OrderId, attempt: AttemptId) -> Result<(), Fault> {
+    let new = NewJob {
+        kind: JobKind::Close,
+        target: pos,
+        order,
+        attempt: Some(attempt),
+        document: "close",
+        no: 1,
+        body: String::new(),
+    };
+    if tx.add_job(&new)?.is_none() {
+        // The same order was to be closed before and ended in a question; what was missing is paid now.
+        let old = tx.jobs_of(order)?.into_iter().find(|job| job.kind == JobKind::Close);
+        if let Some(old) = old.filter(|job| job.state == JobState::Question) {
+            tx.set_job(&old, JobState::Queued, old.tries, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// What was paid how, of an order: cash and cashless.
+pub fn tenders(view: &View<'_>, order: OrderId) -> Result<(Tiyn, Tiyn), Fault> {
+    let (mut cash, mut cashless) = (Tiyn::ZERO, Tiyn::ZERO);
+    for row in view.attempts_of_order(order)?.iter().filter(|row| row.attempt.state == State::Paid) {
+        let amount = row.attempt.evidence.as_ref().map_or(Tiyn::ZERO, |evidence| evidence.amount);
+        let kind = if row.tender == Tender::Cash { &mut cash } else { &mut cashless };
+        *kind = kind.checked_add(amount).ok_or_else(|| Fault::Broken("sum of an order".to_owned()))?;
+    }
+    Ok((cash, cashless))
+}
+
+/// What the POS's record means for a close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Open and unchanged: close it with these sums.
+    Close {
+        /// Notes and coins.
+        cash: Tiyn,
+        /// Cashless.
+        cashless: Tiyn,
+    },
+    /// Closed as we wanted it, by us or by hand.
+    Closed,
+    /// A person has to look; it is asked.
+    Asked,
+}
+
+/// Looks before the close, and again after it: the same decision (F24). `acted` tells that we asked the POS to close it.
+pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool) -> Result<Look, Fault> {
+    let job = tx.job(job)?;
+    let order = tx.order(job.order)?;
+    let (cash, cashless) = tenders(tx, order.id)?;
+    match &seen.standing {
+        PosStanding::Closed { cash: pos_cash, cashless: pos_cashless, .. } => {
+            if (*pos_cash, *pos_cashless) == (cash, cashless) {
+                closed(tx, rules, &job, &order, acted)?;
+                return Ok(Look::Closed);
+            }
+            let args = vec![
+                ("paid", (cash.checked_add(cashless)).unwrap_or(cashless).to_string()),
+                ("cash", pos_cash.to_string()),
+                ("card", pos_cashless.to_string()),
+            ];
+            question(tx, rules, &job, "closed_by_hand", args)
+        }
+        PosStanding::Removed => question(tx, rules, &job, "removed", Vec::new()),
+        PosStanding::Open if is_same(&order.snapshot, &seen.snapshot) => {
+            if order.snapshot.lines.is_empty() && !seen.snapshot.lines.is_empty() {
+                // The POS was away when the money was asked for: the dishes are known only now.
+                kitchen::tickets(tx, rules, &order, &seen.snapshot)?;
+            }
+            tx.set_job(&job, JobState::Sending, job.tries + 1, None)?;
+            if order.closing != Closing::Closing {
+                tx.set_closing(order.id, Closing::Closing, "")?;
+            }
+            Ok(Look::Close { cash, cashless })
+        }
+        PosStanding::Open => {
+            let args = vec![("was", order.snapshot.due.to_string()), ("now", seen.snapshot.due.to_string())];
+            question(tx, rules, &job, "order_changed", args)
+        }
+    }
+}
+
+fn is_same(asked: &Snapshot, now: &Snapshot) -> bool {
+    if asked.lines.is_empty() { asked.due == now.due } else { asked.fingerprint() == now.fingerprint() }
+}
+
+fn closed(tx: &Tx<'_>, rules: &Rules, job: &JobRow, order: &OrderRow, acted: bool) -> Result<(), Fault> {
+    tx.set_job(job, JobState::Done, job.tries, None)?;
+    tx.set_closing(order.id, Closing::Closed, if acted { "" } else { "found closed" })?;
+    receipt(tx, rules, order.id)
+}
+
+fn question(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    job: &JobRow,
+    code: &'static str,
+    args: Vec<(&'static str, String)>,
+) -> Result<Look, Fault> {
+    tx.set_job(job, JobState::Question, job.tries, Some(&Reason::new(code, "")))?;
+    tx.set_closing(job.order, Closing::Question, code)?;
+    tx.ask(&NewQuestion { code, order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    receipt(tx, rules, job.order)?;
+    Ok(Look::Asked)
+}
+
+/// The POS said no to the close itself: nothing happened there, and a person has to look.
+pub fn close_refused(tx: &Tx<'_>, rules: &Rules, job: JobId, reason: &Reason) -> Result<(), Fault> {
+    let job = tx.job(job)?;
+    tx.set_job(&job, JobState::Question, job.tries, Some(reason))?;
+    tx.set_closing(job.order, Closing::Question, &reason.code)?;
+    let args = vec![("reason", reason.to_string())];
+    tx.ask(&NewQuestion { code: "close_refused", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    receipt(tx, rules, job.order)
+}
+
+/// The POS is away or its answer was lost: later again, by looking first. The guest gets the receipt anyway (F24 c).
+pub fn close_later(tx: &Tx<'_>, rules: &Rules, job: JobId, reason: &Reason) -> Result<(), Fault> {
+    let job = tx.job(job)?;
+    if !job.state.is_open() {
+        return Ok(());
+    }
+    let code_only = Reason::new(&reason.code, "");
+    tx.set_job(&job, JobState::Queued, job.tries, Some(&code_only))?;
+    receipt(tx, rules, job.order)
+}
+
+/// Queues the guest's receipt of an order, once, on every receipt printer.
+pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> {
+    let order = tx.order(order)?;
+    let paid: Vec<AttemptRow> =
+        tx.attempts_of_order(order.id)?.into_iter().filter(|row| row.attempt.state == State::Paid).collect();
+    let Some(last) = paid.last() else {
+        return Ok(());
+    };
+    let document = Document::Receipt(Receipt {
+        shop: rules.shop.clone(),
+        order_number: order.snapshot.number.clone(),
+        table: order.snapshot.table.clone(),
+        waiter: order.snapshot.waiter.clone(),
+        lines: order.snapshot.lines.clone(),
+        total: order.snapshot.due,
+        payments: paid.iter().map(payment_line).collect(),
+        paid_at: rules.paper_time(last.changed),
+        reference: last.reference.0.clone(),
+    });
+    let body = serde_json::to_string(&document)?;
+    for printer in &rules.receipt_printers {
+        tx.add_job(&NewJob {
+            kind: JobKind::Print,
+            target: printer,
+            order: order.id,
+            attempt: Some(last.id),
+            document: "receipt",
+            no: 1,
+            body: body.clone(),
+        })?;
+    }
+    Ok(())
+}
+
+fn payment_line(row: &AttemptRow) -> PaymentLine {
+    let (method, transaction, amount) = match &row.attempt.evidence {
+        Some(evidence) => (evidence.method.as_str(), evidence.transaction.clone(), evidence.amount),
+        None => ("", String::new(), Tiyn::ZERO),
+    };
+    let label = match method {
+        "qr" => "Kaspi QR",
+        "card" => "Карта (Kaspi POS)",
+        "alaqan" => "Kaspi Alaqan",
+        "invoice" => "Kaspi, счёт на телефон",
+        "cash" => "Наличные / Қолма-қол",
+        _ => "Kaspi",
+    };
+    PaymentLine { label: label.to_owned(), amount, transaction }
+}
+
+/// A print job is about to be sent: commits that bytes may leave from here on, and says what goes on the paper (I7).
+pub fn print_begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)>, Fault> {
+    let job = tx.job(job)?;
+    if !job.state.is_open() {
+        return Ok(None);
+    }
+    let copy = job.tries + 1;
+    tx.set_job(&job, JobState::Sending, copy, None)?;
+    let document = serde_json::from_str(&job.body)?;
+    Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX) })))
+}
+
+/// How a print ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Printed {
+    /// The printer said that it processed everything.
+    Confirmed,
+    /// Everything was accepted; this printer proves nothing.
+    Sent,
+    /// Bytes left us and nobody knows what came out: it is repeated, marked.
+    Suspect(Reason),
+    /// Surely no byte of it left us: it is sent again, unmarked.
+    NotSent(Reason),
+    /// Not begun: the printer says why it cannot.
+    Held(Reason),
+}
+
+/// Writes down how a print ended.
+pub fn print_end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault> {
+    let job = tx.job(job)?;
+    match printed {
+        Printed::Confirmed => tx.set_job(&job, JobState::Confirmed, job.tries, None),
+        Printed::Sent => tx.set_job(&job, JobState::Sent, job.tries, None),
+        Printed::Suspect(reason) => {
+            tx.set_job(&job, JobState::Suspect, job.tries, Some(&Reason::new(&reason.code, "")))
+        }
+        Printed::NotSent(reason) => {
+            let tries = if job.state == JobState::Sending { (job.tries - 1).max(0) } else { job.tries };
+            tx.set_job(&job, JobState::Queued, tries, Some(&Reason::new(&reason.code, "")))
+        }
+        Printed::Held(reason) => tx.set_job(&job, JobState::Held, job.tries, Some(&Reason::new(&reason.code, ""))),
+    }
+}
+
+/// A person wants a job done (again). A print that was out once comes marked.
+pub fn retry(tx: &Tx<'_>, job: JobId) -> Result<JobRow, Fault> {
+    let job = tx.job(job)?;
+    match job.state {
+        JobState::Done => return refused("done", job.document),
+        JobState::Queued | JobState::Sending => {}
+        JobState::Sent | JobState::Confirmed | JobState::Suspect | JobState::Held | JobState::Question => {
+            tx.set_job(&job, JobState::Queued, job.tries, None)?;
+        }
+    }
+    tx.job(job.id)
+}
+
+/// Queues the notice for the bot that asked for the invoice: paid, expired or error, in the cloud's own words.
+pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
+    let Some(bot) = &row.bot else {
+        return Ok(());
+    };
+    let Some(status) = bot_status(row.attempt.state) else {
+        return Ok(());
+    };
+    let order = tx.order(row.order)?;
+    let amount = row.attempt.evidence.as_ref().map_or(row.attempt.amount, |evidence| evidence.amount);
+    let body = json!({
+        "status": status,
+        "invoice_id": invoice_id(row),
+        "external_id": bot_external_id(&order),
+        "amount": amount.whole_tenge(),
+        "at_ms": tx.now().0,
+    });
+    let no = 1 + i64::from(row.attempt.late);
+    tx.add_job(&NewJob {
+        kind: JobKind::Notify,
+        target: bot,
+        order: row.order,
+        attempt: Some(row.id),
+        document: &format!("{status}:{}", row.id),
+        no,
+        body: body.to_string(),
+    })?;
+    Ok(())
+}
+
+/// The caller's own id of a bot's order.
+pub fn bot_external_id(order: &OrderRow) -> String {
+    order.snapshot.foreign_id.clone()
+}
+
+/// The name under which a bot knows an attempt.
+pub fn invoice_id(row: &AttemptRow) -> String {
+    format!("inv_{}", row.reference)
+}
+
+/// The word of the AiPay-compatible surface for a state that ends; `None` while it is pending.
+pub fn bot_status(state: State) -> Option<&'static str> {
+    match state {
+        State::Planned | State::Sent | State::Waiting | State::Unresolved => None,
+        State::Paid => Some("paid"),
+        State::Expired => Some("expired"),
+        State::Failed | State::Cancelled => Some("error"),
+    }
+}
+
+/// Writes down how the delivery of a bot's notice went.
+pub fn told(tx: &Tx<'_>, job: JobId, accepted: Result<(), Reason>) -> Result<(), Fault> {
+    let job = tx.job(job)?;
+    match accepted {
+        Ok(()) => tx.set_job(&job, JobState::Done, job.tries + 1, None),
+        Err(reason) => tx.set_job(&job, JobState::Queued, job.tries, Some(&Reason::new(&reason.code, ""))),
+    }
+}

@@ -1,0 +1,443 @@
+//! The memory: one SQLite file, one writer, `synchronous=FULL`. What is committed here happened; what is not, did not (I2).
+//! [`Ledger::decide`] runs one flow as one transaction; [`Ledger::decide_all`] lets flows that arrive together share one commit, and tells
+//! none of them before it. Reads see committed rows only, through [`View`].
+
+use crate::domain::ids::Seq;
+use crate::domain::time::Wall;
+use crate::host::ids::Ids;
+use journal::Head;
+use rusqlite::{Connection, OpenFlags};
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub mod attempts;
+pub mod inbox;
+pub mod journal;
+pub mod orders;
+pub mod outbox;
+pub mod questions;
+pub mod schema;
+
+/// Page size in bytes: small rows on small pages keep what one sale writes small.
+const PAGE_BYTES: u32 = 1024;
+
+/// Pages in the write-ahead log before it is folded back: hot pages are then written once for hundreds of sales.
+const CHECKPOINT_PAGES: u32 = 4000;
+
+/// Page cache of each connection in KiB.
+const CACHE_KIB: u32 = 1024;
+
+/// Why a flow did not happen.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The ledger cannot take commits: no new money may be taken (F17, F18).
+    #[error("the ledger cannot commit: {0}")]
+    Storage(String),
+    /// The ledger's thread is gone: the daemon is stopping.
+    #[error("the daemon is stopping")]
+    Stopping,
+    /// What was asked for is not here.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// A rule of the house says no.
+    #[error("{code}: {detail}")]
+    Refused {
+        /// Stable word: `live`, `already_paid`, `tiyn`, `key_reused`.
+        code: &'static str,
+        /// What exactly, for the log and for `i18n.rs`.
+        detail: String,
+    },
+    /// A row cannot be read back, or an event does not fit: a fault of ours.
+    #[error("the ledger contradicts itself: {0}")]
+    Broken(String),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(cause: rusqlite::Error) -> Fault {
+        Fault::Storage(cause.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Fault {
+    fn from(cause: serde_json::Error) -> Fault {
+        Fault::Broken(cause.to_string())
+    }
+}
+
+impl From<crate::domain::attempt::Illegal> for Fault {
+    fn from(cause: crate::domain::attempt::Illegal) -> Fault {
+        Fault::Broken(cause.to_string())
+    }
+}
+
+/// A refusal by a rule of the house.
+pub fn refused<T>(code: &'static str, detail: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::Refused { code, detail: detail.into() })
+}
+
+/// Why a ledger cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenFault {
+    /// SQLite cannot open or read the file.
+    #[error("cannot open the ledger {path}: {cause}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: rusqlite::Error,
+    },
+    /// The version does not fit.
+    #[error(transparent)]
+    Schema(#[from] schema::SchemaFault),
+}
+
+/// What became different with a commit: it wakes workers and goes to the pages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The journal row.
+    pub seq: Seq,
+    /// What kind of row changed: `attempt`, `order`, `job`, `inbox`, `question`, `vault`.
+    pub kind: &'static str,
+    /// Its row number.
+    pub subject: i64,
+    /// The attempt that should be asked about now, when a notice or a person points at it.
+    pub nudge: Option<i64>,
+}
+
+/// Where a crash test may stop the ledger. Production uses [`open_gate`].
+pub type Gate = Arc<dyn Fn(GatePoint) -> bool + Send + Sync>;
+
+/// A moment around a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatePoint {
+    /// The transaction is complete, nothing is durable.
+    BeforeCommit(u64),
+    /// It is durable, nobody was told.
+    AfterCommit(u64),
+}
+
+/// A gate that never stops.
+pub fn open_gate() -> Gate {
+    Arc::new(|_| true)
+}
+
+/// Something to decide that can wait for a shared commit.
+pub trait Errand: Send {
+    /// Runs inside the transaction; an error undoes this errand alone.
+    fn run(&mut self, tx: &Tx<'_>) -> Result<(), Fault>;
+    /// Called after the commit, or with the fault that prevented it.
+    fn finish(self: Box<Self>, committed: Result<(), Fault>);
+}
+
+/// The only writer of the file.
+pub struct Ledger {
+    connection: Connection,
+    head: Cell<Head>,
+    shop: String,
+    commits: Cell<u64>,
+    gate: Gate,
+}
+
+impl Ledger {
+    /// Opens or creates a ledger and brings it to the newest version.
+    pub fn open(path: &Path, ids: &Ids, gate: Gate) -> Result<Ledger, OpenFault> {
+        let file = |cause| OpenFault::File { path: path.to_owned(), cause };
+        let mut connection = Connection::open(path).map_err(file)?;
+        restrict(path);
+        settle_pragmas(&connection).map_err(file)?;
+        schema::migrate(&mut connection)?;
+        let shop = shop_prefix(&connection, ids).map_err(file)?;
+        let head = Head::read(&connection).map_err(file)?;
+        Ok(Ledger { connection, head: Cell::new(head), shop, commits: Cell::new(0), gate })
+    }
+
+    /// The installation's own name, drawn once; references and the terminal registration carry it.
+    pub fn shop(&self) -> &str {
+        &self.shop
+    }
+
+    /// One flow, one transaction.
+    pub fn decide<T>(&mut self, now: Wall, flow: impl FnOnce(&Tx<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.decide_seen(now, flow).map(|(answer, _)| answer)
+    }
+
+    /// One flow, one transaction; tells what changed.
+    pub fn decide_seen<T>(
+        &mut self,
+        now: Wall,
+        flow: impl FnOnce(&Tx<'_>) -> Result<T, Fault>,
+    ) -> Result<(T, Vec<Change>), Fault> {
+        let tx = Tx::begin(&self.connection, now, self.head.get(), &self.shop)?;
+        match flow(&tx) {
+            Ok(answer) => {
+                let changes = self.commit_point(tx)?;
+                Ok((answer, changes))
+            }
+            Err(fault) => {
+                tx.abandon();
+                Err(fault)
+            }
+        }
+    }
+
+    /// Flows that arrived together: each alone undoes itself on a fault, all share one commit, none is told before it.
+    /// Returns what changed; `None` when a crash test closed the gate.
+    pub fn decide_all(&mut self, now: Wall, mut errands: Vec<Box<dyn Errand>>) -> Option<Vec<Change>> {
+        let tx = match Tx::begin(&self.connection, now, self.head.get(), &self.shop) {
+            Ok(tx) => tx,
+            Err(fault) => {
+                errands.into_iter().for_each(|errand| errand.finish(Err(fault.clone())));
+                return Some(Vec::new());
+            }
+        };
+        let outcomes: Vec<Result<(), Fault>> = errands.iter_mut().map(|errand| tx.alone(errand.as_mut())).collect();
+        match self.commit_point(tx) {
+            Ok(changes) => {
+                errands.into_iter().zip(outcomes).for_each(|(errand, outcome)| errand.finish(outcome));
+                Some(changes)
+            }
+            Err(Fault::Stopping) => None,
+            Err(fault) => {
+                errands.into_iter().for_each(|errand| errand.finish(Err(fault.clone())));
+                Some(Vec::new())
+            }
+        }
+    }
+
+    fn commit_point(&self, tx: Tx<'_>) -> Result<Vec<Change>, Fault> {
+        let head = tx.head.get();
+        if head == self.head.get() && !tx.wrote.get() {
+            tx.abandon();
+            return Ok(Vec::new());
+        }
+        let number = self.commits.get() + 1;
+        if !(self.gate)(GatePoint::BeforeCommit(number)) {
+            return Err(Fault::Stopping);
+        }
+        let changes = tx.commit()?;
+        self.head.set(head);
+        self.commits.set(number);
+        if !(self.gate)(GatePoint::AfterCommit(number)) {
+            return Err(Fault::Stopping);
+        }
+        Ok(changes)
+    }
+
+    /// Commits since the ledger was opened.
+    pub fn commits(&self) -> u64 {
+        self.commits.get()
+    }
+
+    /// Committed rows, through the writer's own connection.
+    pub fn view(&self) -> View<'_> {
+        View { connection: &self.connection, shop: &self.shop }
+    }
+}
+
+/// A second connection that can only read, for surfaces and workers.
+pub struct Reader {
+    connection: Connection,
+    shop: String,
+}
+
+impl Reader {
+    /// Opens an existing ledger for reading.
+    pub fn open(path: &Path) -> Result<Reader, OpenFault> {
+        let file = |cause| OpenFault::File { path: path.to_owned(), cause };
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(file)?;
+        connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(file)?;
+        connection.execute_batch(&format!("PRAGMA cache_size = -{CACHE_KIB}")).map_err(file)?;
+        let shop =
+            connection.query_row("SELECT value FROM meta WHERE key = 'shop'", [], |row| row.get(0)).map_err(file)?;
+        Ok(Reader { connection, shop })
+    }
+
+    /// Committed rows.
+    pub fn view(&self) -> View<'_> {
+        View { connection: &self.connection, shop: &self.shop }
+    }
+
+    /// The bare connection, for the check of the journal.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// Committed rows as values; the queries are in the files of their tables.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub(in crate::ledger) connection: &'a Connection,
+    pub(in crate::ledger) shop: &'a str,
+}
+
+/// One transaction: everything a flow may read and write.
+pub struct Tx<'a> {
+    view: View<'a>,
+    now: Wall,
+    head: Cell<Head>,
+    wrote: Cell<bool>,
+    changes: RefCell<Vec<Change>>,
+}
+
+impl<'a> std::ops::Deref for Tx<'a> {
+    type Target = View<'a>;
+    fn deref(&self) -> &View<'a> {
+        &self.view
+    }
+}
+
+impl<'a> Tx<'a> {
+    fn begin(connection: &'a Connection, now: Wall, head: Head, shop: &'a str) -> Result<Tx<'a>, Fault> {
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        Ok(Tx {
+            view: View { connection, shop },
+            now,
+            head: Cell::new(head),
+            wrote: Cell::new(false),
+            changes: RefCell::default(),
+        })
+    }
+
+    fn commit(self) -> Result<Vec<Change>, Fault> {
+        let committed = self.view.connection.prepare_cached("COMMIT")?.execute([]);
+        if let Err(cause) = committed {
+            self.abandon();
+            return Err(cause.into());
+        }
+        Ok(self.changes.into_inner())
+    }
+
+    fn abandon(&self) {
+        // A failed COMMIT may have rolled back by itself (disk full): then there is nothing left to undo.
+        if !self.view.connection.is_autocommit() {
+            let _undone = self.view.connection.execute_batch("ROLLBACK").is_ok();
+        }
+    }
+
+    /// Runs one errand of many; its fault undoes its own writes only.
+    fn alone(&self, errand: &mut dyn Errand) -> Result<(), Fault> {
+        let (head, changes) = (self.head.get(), self.changes.borrow().len());
+        self.view.connection.prepare_cached("SAVEPOINT errand")?.execute([])?;
+        let outcome = errand.run(self);
+        if outcome.is_err() {
+            self.view.connection.prepare_cached("ROLLBACK TO errand")?.execute([])?;
+            self.head.set(head);
+            self.changes.borrow_mut().truncate(changes);
+        }
+        self.view.connection.prepare_cached("RELEASE errand")?.execute([])?;
+        outcome
+    }
+
+    /// The one instant of this transaction.
+    pub fn now(&self) -> Wall {
+        self.now
+    }
+
+    /// Writes a journal row; the changed row keeps its number.
+    pub fn record(&self, kind: &'static str, subject: i64, entry: &serde_json::Value) -> Result<Seq, Fault> {
+        self.record_nudge(kind, subject, entry, None)
+    }
+
+    /// Writes a journal row that also wakes the inquiry of an attempt.
+    pub fn record_nudge(
+        &self,
+        kind: &'static str,
+        subject: i64,
+        entry: &serde_json::Value,
+        nudge: Option<i64>,
+    ) -> Result<Seq, Fault> {
+        let entry = entry.to_string();
+        let head = self.head.get().next(self.now.0, kind, subject, &entry);
+        self.view
+            .connection
+            .prepare_cached(
+                "INSERT INTO journal (seq, at, kind, subject, entry, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute((head.seq, self.now.0, kind, subject, &entry, head.hash))?;
+        self.head.set(head);
+        self.wrote.set(true);
+        self.changes.borrow_mut().push(Change { seq: Seq(head.seq), kind, subject, nudge });
+        Ok(Seq(head.seq))
+    }
+
+    /// The number of the next row of a table, so that its journal row can be written first.
+    fn next_id(&self, table: &str) -> Result<i64, Fault> {
+        let sql = format!("SELECT coalesce(max(id), 0) + 1 FROM {table}");
+        Ok(self.view.connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?)
+    }
+
+    fn write(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Fault> {
+        self.wrote.set(true);
+        Ok(self.view.connection.prepare_cached(sql)?.execute(values)?)
+    }
+}
+
+/// The ledger holds payments and phones: nobody but its owner reads it. A file system without modes keeps what it has.
+fn restrict(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let _kept = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).is_ok();
+}
+
+fn settle_pragmas(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(96);
+    connection.execute_batch(&format!(
+        "PRAGMA page_size = {PAGE_BYTES};
+         PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -{CACHE_KIB};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit = 8388608;"
+    ))
+}
+
+/// Draws the installation's name once; two boxes must never share references.
+fn shop_prefix(connection: &Connection, ids: &Ids) -> rusqlite::Result<String> {
+    let drawn = ids.name(5).to_uppercase();
+    connection.execute("INSERT INTO meta (key, value) VALUES ('shop', ?1) ON CONFLICT (key) DO NOTHING", [&drawn])?;
+    connection.query_row("SELECT value FROM meta WHERE key = 'shop'", [], |row| row.get(0))
+}
+
+/// Text of the vault.
+impl View<'_> {
+    /// A driver's own durable text.
+    pub fn vault(&self, name: &str) -> Result<Option<String>, Fault> {
+        use rusqlite::OptionalExtension;
+        let mut query = self.connection.prepare_cached("SELECT value FROM vault WHERE name = ?1")?;
+        Ok(query.query_row([name], |row| row.get(0)).optional()?)
+    }
+
+    /// Number of the last journal row.
+    pub fn last_seq(&self) -> Result<Seq, Fault> {
+        Ok(Seq(Head::read(self.connection)?.seq))
+    }
+
+    /// Journal rows after a number, oldest first, at most `limit`: kind, subject.
+    pub fn changes_after(&self, seq: Seq, limit: u32) -> Result<Vec<(Seq, String, i64)>, Fault> {
+        let sql = "SELECT seq, kind, subject FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        let mut query = self.connection.prepare_cached(sql)?;
+        let rows = query.query_map((seq.0, limit), |row| Ok((Seq(row.get(0)?), row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether the ledger can be read at all.
+    pub fn probe(&self) -> Result<(), Fault> {
+        self.connection.query_row("SELECT 1", [], |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+impl Tx<'_> {
+    /// Stores a driver's own text. The journal tells that it changed, not what it holds.
+    pub fn store_in_vault(&self, name: &str, value: &str) -> Result<(), Fault> {
+        self.record("vault", 0, &serde_json::json!({ "name": name }))?;
+        self.write(
+            "INSERT INTO vault (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, value),
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! What must still happen outside: closes, prints, notices to bots. A job is written down with what it is for (I2) and is unique by that.
+
+use super::{Fault, Tx, View};
+use crate::domain::ids::{AttemptId, JobId, OrderId};
+use crate::domain::outcome::Reason;
+use crate::domain::time::Wall;
+use rusqlite::{OptionalExtension, Row};
+use serde_json::json;
+
+/// What a job does.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum JobKind {
+    /// Closes an order in the POS.
+    Close,
+    /// Prints a document.
+    Print,
+    /// Tells a bot.
+    Notify,
+}
+
+impl JobKind {
+    /// The word of the contract.
+    pub fn word(self) -> &'static str {
+        match self {
+            JobKind::Close => "close",
+            JobKind::Print => "print",
+            JobKind::Notify => "notify",
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// To be done.
+    Queued,
+    /// Being done; after a restart nobody knows how far it came.
+    Sending,
+    /// Bytes left us and this printer proves nothing.
+    Sent,
+    /// The printer said that it processed everything.
+    Confirmed,
+    /// Bytes left us and the proof did not come: it will be repeated, marked.
+    Suspect,
+    /// Waits for paper or a person.
+    Held,
+    /// Done, by the other side's own record.
+    Done,
+    /// A person has to look.
+    Question,
+}
+
+impl JobState {
+    const ALL: [JobState; 8] = [
+        JobState::Queued,
+        JobState::Sending,
+        JobState::Sent,
+        JobState::Confirmed,
+        JobState::Suspect,
+        JobState::Held,
+        JobState::Done,
+        JobState::Question,
+    ];
+
+    /// The word of the contract.
+    pub fn word(self) -> &'static str {
+        match self {
+            JobState::Queued => "queued",
+            JobState::Sending => "sending",
+            JobState::Sent => "sent",
+            JobState::Confirmed => "confirmed",
+            JobState::Suspect => "suspect",
+            JobState::Held => "held",
+            JobState::Done => "done",
+            JobState::Question => "question",
+        }
+    }
+
+    /// Whether a worker still has to act.
+    pub fn is_open(self) -> bool {
+        match self {
+            JobState::Queued | JobState::Sending | JobState::Suspect | JobState::Held => true,
+            JobState::Sent | JobState::Confirmed | JobState::Done | JobState::Question => false,
+        }
+    }
+}
+
+/// A job of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRow {
+    /// Its number.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// The printer, POS or bot, by its name in the configuration.
+    pub target: String,
+    /// The order.
+    pub order: OrderId,
+    /// The payment it follows from.
+    pub attempt: Option<AttemptId>,
+    /// What it is for: `close`, `receipt`, `ticket`, `invoice.paid`.
+    pub document: String,
+    /// From 1 among its like.
+    pub no: i64,
+    /// Where it stands.
+    pub state: JobState,
+    /// How often bytes may have left us.
+    pub tries: i64,
+    /// The document or body, as JSON.
+    pub body: String,
+    /// Why it stands where it stands.
+    pub reason: Option<Reason>,
+    /// When it was written down.
+    pub created: Wall,
+}
+
+/// A job to write down.
+#[derive(Clone, Debug)]
+pub struct NewJob<'a> {
+    /// What it does.
+    pub kind: JobKind,
+    /// The printer, POS or bot.
+    pub target: &'a str,
+    /// The order.
+    pub order: OrderId,
+    /// The payment it follows from.
+    pub attempt: Option<AttemptId>,
+    /// What it is for.
+    pub document: &'a str,
+    /// From 1 among its like.
+    pub no: i64,
+    /// The document or body, as JSON.
+    pub body: String,
+}
+
+struct Raw {
+    id: i64,
+    kind: String,
+    target: String,
+    order: i64,
+    attempt: Option<i64>,
+    document: String,
+    no: i64,
+    state: String,
+    tries: i64,
+    body: String,
+    reason: Option<String>,
+    created: i64,
+}
+
+const COLUMNS: &str =
+    "SELECT id, kind, target, order_id, attempt, document, no, state, tries, body, reason, created FROM jobs";
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        id: row.get(0)?,
+        kind: row.get(1)?,
+        target: row.get(2)?,
+        order: row.get(3)?,
+        attempt: row.get(4)?,
+        document: row.get(5)?,
+        no: row.get(6)?,
+        state: row.get(7)?,
+        tries: row.get(8)?,
+        body: row.get(9)?,
+        reason: row.get(10)?,
+        created: row.get(11)?,
+    })
+}
+
+fn job(raw: Raw) -> Result<JobRow, Fault> {
+    let broken = |what: &str| Fault::Broken(format!("job {}: {what}", raw.id));
+    Ok(JobRow {
+        id: JobId(raw.id),
+        kind: [JobKind::Close, JobKind::Print, JobKind::Notify]
+            .into_iter()
+            .find(|kind| kind.word() == raw.kind)
+            .ok_or_else(|| broken("kind"))?,
+        state: JobState::ALL.into_iter().find(|state| state.word() == raw.state).ok_or_else(|| broken("state"))?,
+        reason: raw.reason.as_deref().map(serde_json::from_str).transpose()?,
+        target: raw.target,
+        order: OrderId(raw.order),
+        attempt: raw.attempt.map(AttemptId),
+        document: raw.document,
+        no: raw.no,
+        tries: raw.tries,
+        body: raw.body,
+        created: Wall(raw.created),
+    })
+}
+
+impl View<'_> {
+    fn jobs_where(&self, tail: &str, values: impl rusqlite::Params) -> Result<Vec<JobRow>, Fault> {
+        let mut query = self.connection.prepare_cached(&format!("{COLUMNS} {tail}"))?;
+        let raws: Vec<Raw> = query.query_map(values, raw)?.collect::<Result<_, _>>()?;
+        raws.into_iter().map(job).collect()
+    }
+
+    /// One job.
+    pub fn job(&self, id: JobId) -> Result<JobRow, Fault> {
+        let found = self.jobs_where("WHERE id = ?1", [id.0])?.pop();
+        found.ok_or_else(|| Fault::Missing(format!("job {id}")))
+    }
+
+    /// The open jobs of one target, oldest first.
+    pub fn open_jobs(&self, target: &str, limit: u32) -> Result<Vec<JobRow>, Fault> {
+        let tail = "WHERE target = ?1 AND state IN ('queued', 'sending', 'suspect', 'held') ORDER BY id LIMIT ?2";
+        self.jobs_where(tail, (target, limit))
+    }
+
+    /// All jobs that a worker or a person still has to see to, oldest first.
+    pub fn unfinished_jobs(&self, limit: u32) -> Result<Vec<JobRow>, Fault> {
+        self.jobs_where("WHERE state IN ('queued', 'sending', 'suspect', 'held') ORDER BY id LIMIT ?1", [limit])
+    }
+
+    /// The jobs of an order, oldest first.
+    pub fn jobs_of(&self, order: OrderId) -> Result<Vec<JobRow>, Fault> {
+        self.jobs_where("WHERE order_id = ?1 ORDER BY id", [order.0])
+    }
+}
+
+impl Tx<'_> {
+    /// Writes a job down. `None` when the same job is there already: an effect is asked for once.
+    pub fn add_job(&self, new: &NewJob<'_>) -> Result<Option<JobId>, Fault> {
+        let known =
+            "SELECT 1 FROM jobs WHERE order_id = ?1 AND kind = ?2 AND target = ?3 AND document = ?4 AND no = ?5";
+        let values = (new.order.0, new.kind.word(), new.target, new.document, new.no);
+        if self.connection.prepare_cached(known)?.query_row(values, |_| Ok(())).optional()?.is_some() {
+            return Ok(None);
+        }
+        let id = self.next_id("jobs")?;
+        let entry =
+            json!({ "state": "queued", "kind": new.kind.word(), "target": new.target, "document": new.document });
+        let seq = self.record("job", id, &entry)?;
+        self.write(
+            "INSERT INTO jobs (id, kind, target, order_id, attempt, document, no, state, body, created, seq)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 'queued', ?8, ?9, ?10)",
+            rusqlite::params![
+                id,
+                new.kind.word(),
+                new.target,
+                new.order.0,
+                new.attempt.map(|attempt| attempt.0),
+                new.document,
+                new.no,
+                new.body,
+                self.now().0,
+                seq.0
+            ],
+        )?;
+        Ok(Some(JobId(id)))
+    }
+
+    /// Moves a job. Nothing is written when nothing changes: a printer that is off for an hour wears no card.
+    pub fn set_job(&self, job: &JobRow, state: JobState, tries: i64, reason: Option<&Reason>) -> Result<(), Fault> {
+        if job.state == state && job.tries == tries && job.reason.as_ref() == reason {
+            return Ok(());
+        }
+        let entry = json!({ "state": state.word(), "tries": tries, "reason": reason });
+        let seq = self.record("job", job.id.0, &entry)?;
+        self.write(
+            "UPDATE jobs SET state = ?2, tries = ?3, reason = ?4, seq = ?5 WHERE id = ?1",
+            (job.id.0, state.word(), tries, reason.map(serde_json::to_string).transpose()?, seq.0),
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Questions: what only evidence or a named person settles (I10), with who answered what, and why.
+
+use super::{Fault, Tx, View};
+use crate::domain::ids::{AttemptId, InboxId, OrderId, QuestionId};
+use crate::domain::time::Wall;
+use rusqlite::Row;
+use serde_json::json;
+
+/// A question of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuestionRow {
+    /// Its number.
+    pub id: QuestionId,
+    /// The sentence in `i18n.rs`, without `question.`.
+    pub code: String,
+    /// The order it is about.
+    pub order: Option<OrderId>,
+    /// The attempt it is about.
+    pub attempt: Option<AttemptId>,
+    /// The message it is about.
+    pub inbox: Option<InboxId>,
+    /// What the sentence names.
+    pub args: Vec<(String, String)>,
+    /// When it was asked.
+    pub asked: Wall,
+}
+
+/// A question to ask.
+#[derive(Clone, Debug, Default)]
+pub struct NewQuestion {
+    /// The sentence in `i18n.rs`, without `question.`.
+    pub code: &'static str,
+    /// The order it is about.
+    pub order: Option<OrderId>,
+    /// The attempt it is about.
+    pub attempt: Option<AttemptId>,
+    /// The message it is about.
+    pub inbox: Option<InboxId>,
+    /// What the sentence names.
+    pub args: Vec<(&'static str, String)>,
+}
+
+const COLUMNS: &str = "SELECT id, code, order_id, attempt, inbox, args, asked FROM questions WHERE answered IS NULL";
+
+type Raw = (i64, String, Option<i64>, Option<i64>, Option<i64>, String, i64);
+
+fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+}
+
+impl View<'_> {
+    fn questions_where(&self, tail: &str, values: impl rusqlite::Params) -> Result<Vec<QuestionRow>, Fault> {
+        let mut query = self.connection.prepare_cached(&format!("{COLUMNS} {tail}"))?;
+        let raws: Vec<Raw> = query.query_map(values, raw)?.collect::<Result<_, _>>()?;
+        raws.into_iter()
+            .map(|(id, code, order, attempt, inbox, args, asked)| {
+                Ok(QuestionRow {
+                    id: QuestionId(id),
+                    code,
+                    order: order.map(OrderId),
+                    attempt: attempt.map(AttemptId),
+                    inbox: inbox.map(InboxId),
+                    args: serde_json::from_str(&args)?,
+                    asked: Wall(asked),
+                })
+            })
+            .collect()
+    }
+
+    /// The open questions, oldest first.
+    pub fn open_questions(&self) -> Result<Vec<QuestionRow>, Fault> {
+        self.questions_where("ORDER BY id LIMIT 200", [])
+    }
+
+    /// The open questions about an attempt.
+    pub fn questions_about(&self, attempt: AttemptId) -> Result<Vec<QuestionRow>, Fault> {
+        self.questions_where("AND attempt = ?1 ORDER BY id", [attempt.0])
+    }
+
+    /// One open question.
+    pub fn question(&self, id: QuestionId) -> Result<QuestionRow, Fault> {
+        let found = self.questions_where("AND id = ?1", [id.0])?.pop();
+        found.ok_or_else(|| Fault::Missing(format!("open question {id}")))
+    }
+}
+
+impl Tx<'_> {
+    /// Asks, unless the same is being asked already.
+    pub fn ask(&self, new: &NewQuestion) -> Result<(), Fault> {
+        let same = self
+            .connection
+            .prepare_cached(
+                "SELECT count(*) FROM questions WHERE answered IS NULL AND code = ?1 AND order_id IS ?2 AND attempt IS ?3 AND inbox IS ?4",
+            )?
+            .query_row(
+                (new.code, new.order.map(|id| id.0), new.attempt.map(|id| id.0), new.inbox.map(|id| id.0)),
+                |row| row.get::<_, i64>(0),
+            )?;
+        if same > 0 {
+            return Ok(());
+        }
+        let id = self.next_id("questions")?;
+        let seq = self.record("question", id, &json!({ "state": "open", "code": new.code, "args": new.args }))?;
+        self.write(
+            "INSERT INTO questions (id, code, order_id, attempt, inbox, args, asked, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            (
+                id,
+                new.code,
+                new.order.map(|id| id.0),
+                new.attempt.map(|id| id.0),
+                new.inbox.map(|id| id.0),
+                serde_json::to_string(&new.args)?,
+                self.now().0,
+                seq.0,
+            ),
+        )?;
+        Ok(())
+    }
+
+    /// Closes a question with who, why and what.
+    pub fn answer(&self, id: QuestionId, who: &str, because: &str, outcome: &str) -> Result<(), Fault> {
+        let entry = json!({ "state": outcome, "who": who, "because": because });
+        let seq = self.record("question", id.0, &entry)?;
+        self.write(
+            "UPDATE questions SET answered = ?2, who = ?3, because = ?4, outcome = ?5, seq = ?6 WHERE id = ?1 AND answered IS NULL",
+            (id.0, self.now().0, who, because, outcome, seq.0),
+        )?;
+        Ok(())
+    }
+}

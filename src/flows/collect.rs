@@ -165,6 +165,12 @@ pub fn accepted(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, handle: Handle) 
     Ok(row)
 }
 
+/// The partner refused the create. A notice may have named the attempt meanwhile: then the partner's record decides, not this reply.
+pub fn refused_at_create(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, event: Event) -> Result<AttemptRow, Fault> {
+    let row = tx.attempt(attempt)?;
+    if row.attempt.handle.is_some() { Ok(row) } else { conclude(tx, rules, attempt, event) }
+}
+
 /// Gives an attempt an event and does what follows from it. An event that changes nothing writes nothing.
 pub fn conclude(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, event: Event) -> Result<AttemptRow, Fault> {
     let row = tx.attempt(attempt)?;

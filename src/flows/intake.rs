@@ -3,7 +3,6 @@
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, Handle, InboxId, Reference};
 use crate::domain::money::Tiyn;
-use crate::domain::time::Wall;
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::inbox::{InboxState, NewMessage, Orphan};
 use crate::ledger::questions::NewQuestion;
@@ -138,7 +137,7 @@ fn claim(tx: &Tx<'_>, orphan: &Orphan, attempt: AttemptId) -> Result<(), Fault> 
 }
 
 /// Asks a person about an orphan that stayed one (F02: after ten minutes).
-pub fn ask_about_orphan(tx: &Tx<'_>, id: InboxId, _now: Wall) -> Result<(), Fault> {
+pub fn ask_about_orphan(tx: &Tx<'_>, id: InboxId) -> Result<(), Fault> {
     let Some(orphan) = tx.orphans()?.into_iter().find(|orphan| orphan.id == id) else {
         return Ok(());
     };

@@ -1,0 +1,351 @@
+//! A payment cloud. Creates go out one by one, in order, and wait in the ledger while the link is down; whether a lost create arrived is
+//! asked, never guessed (F03). Polling is the guarantee, a notice only makes it sooner (F10).
+
+use super::{BackOff, Office, earliest, until};
+use crate::domain::attempt::{Event, State};
+use crate::domain::ids::AttemptId;
+use crate::domain::outcome::{Outcome, Reason};
+use crate::drivers::{Cloud, CloudAbilities, Collect, InvoiceRecord, Standing};
+use crate::flows::{collect, reconcile};
+use crate::host::clock::Monotonic;
+use crate::ledger::Fault;
+use crate::ledger::attempts::AttemptRow;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// Inquiries on their way at once: an outage must not open hundreds of connections.
+const INQUIRIES_MAX: usize = 8;
+
+/// The longest pause between two tries of the oldest unsent invoice.
+const RESEND_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How long after its life an invoice is still asked about (F05).
+const LATE_WATCH: Duration = Duration::from_secs(15 * 60);
+
+/// What the worker remembers of an attempt: deadlines only.
+struct Pace {
+    since: Monotonic,
+    next: Monotonic,
+    over: Option<Monotonic>,
+    back_off: BackOff,
+    asking: bool,
+}
+
+/// What an exchange brought.
+struct Heard {
+    id: AttemptId,
+    state: Result<State, Fault>,
+    link: bool,
+}
+
+struct Desk {
+    office: Office,
+    name: String,
+    cloud: Arc<dyn Cloud>,
+    abilities: CloudAbilities,
+    paces: HashMap<AttemptId, Pace>,
+    asking: FuturesUnordered<BoxFuture<'static, Heard>>,
+    sending: FuturesUnordered<BoxFuture<'static, Heard>>,
+    send_at: Monotonic,
+    send_back_off: BackOff,
+}
+
+/// Serves one cloud until the daemon stops.
+pub async fn run(office: Office, name: String, cloud: Arc<dyn Cloud>) {
+    let stop = office.stop.clone();
+    let mut desk = Desk {
+        abilities: cloud.abilities(),
+        office,
+        name,
+        cloud,
+        paces: HashMap::new(),
+        asking: FuturesUnordered::new(),
+        sending: FuturesUnordered::new(),
+        send_at: Monotonic::default(),
+        send_back_off: BackOff::default(),
+    };
+    tokio::select! {
+        biased;
+        () = stop.wait() => {}
+        () = desk.serve() => {}
+    }
+}
+
+impl Desk {
+    async fn serve(&mut self) {
+        let mut ear = self.office.listen();
+        loop {
+            let next = match self.step().await {
+                Ok(next) => next,
+                Err(Fault::Stopping) => return,
+                Err(fault) => {
+                    warn!(cloud = %self.name, %fault, "the ledger did not take a step");
+                    Some(self.office.clock.now().plus(RESEND_PAUSE_MAX))
+                }
+            };
+            let clock = self.office.clock.clone();
+            tokio::select! {
+                nudges = ear.changed() => {
+                    for nudge in nudges {
+                        if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
+                            pace.next = Monotonic::default();
+                        }
+                    }
+                }
+                Some(heard) = self.asking.next() => self.heard(heard),
+                Some(heard) = self.sending.next() => self.sent(heard),
+                () = until(&clock, next) => {}
+            }
+        }
+    }
+
+    /// Starts everything that is due now; returns the next deadline.
+    async fn step(&mut self) -> Result<Option<Monotonic>, Fault> {
+        let rows = self.office.look(|view| view.watched(&self.name))?;
+        self.paces.retain(|id, _| rows.iter().any(|row| row.id == *id));
+        let now = self.office.clock.now();
+        let mut deadlines = Vec::new();
+        let mut is_first = true;
+        for row in &rows {
+            let life = self.abilities.life;
+            let pace = self.pace(row.id, now);
+            if row.attempt.state == State::Planned {
+                let dies = pace.since.plus(life);
+                if dies <= now {
+                    self.conclude(row.id, Event::Lapsed(Reason::new("never_sent", ""))).await?;
+                } else if std::mem::take(&mut is_first) && self.sending.is_empty() {
+                    deadlines.push(dies);
+                    if self.send_at <= now { self.send(row.clone()) } else { deadlines.push(self.send_at) }
+                }
+                continue;
+            }
+            if !row.attempt.state.is_live() && pace.over.is_none() {
+                pace.over = Some(now);
+            }
+            if let Some(over) = pace.over.filter(|_| !row.attempt.state.is_live()) {
+                if now.since(over) >= LATE_WATCH {
+                    let id = row.id;
+                    self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
+                    continue;
+                }
+            }
+            let is_nameless = row.attempt.handle.is_none() && !self.abilities.find;
+            if is_nameless && row.attempt.state == State::Unresolved {
+                // A lost create at a cloud that cannot be searched: a notice or a person tells. No news until long after its life: over.
+                let dies = pace.since.plus(life + LATE_WATCH);
+                if dies <= now {
+                    self.conclude(row.id, Event::Lapsed(Reason::new("never_heard", ""))).await?;
+                } else {
+                    deadlines.push(dies);
+                }
+                continue;
+            }
+            if row.attempt.state == State::Sent && self.sending.is_empty() {
+                // The ledger refused what came of the create (disk full): from here it is only asked about.
+                self.conclude(row.id, Event::Unknown(Reason::new("interrupted", ""))).await?;
+                continue;
+            }
+            if row.attempt.state == State::Sent || pace.asking {
+                continue;
+            }
+            if pace.next > now {
+                deadlines.push(pace.next);
+            } else if self.asking.len() < INQUIRIES_MAX {
+                pace.asking = true;
+                pace.next = now.plus(LATE_WATCH);
+                self.ask(row.clone());
+            }
+        }
+        Ok(earliest(deadlines))
+    }
+
+    fn pace(&mut self, id: AttemptId, now: Monotonic) -> &mut Pace {
+        self.paces.entry(id).or_insert(Pace {
+            since: now,
+            next: now,
+            over: None,
+            back_off: BackOff::default(),
+            asking: false,
+        })
+    }
+
+    /// Sends the oldest unsent invoice: intent committed, then the act, then what came of it.
+    fn send(&mut self, row: AttemptRow) {
+        let (office, cloud) = (self.office.clone(), self.cloud.clone());
+        self.sending.push(Box::pin(async move {
+            let id = row.id;
+            let (state, link) = match create(&office, cloud.as_ref(), row).await {
+                Ok((state, link)) => (Ok(state), link),
+                Err(fault) => (Err(fault), true),
+            };
+            Heard { id, state, link }
+        }));
+    }
+
+    fn sent(&mut self, heard: Heard) {
+        let now = self.office.clock.now();
+        self.note_link(heard.link);
+        match heard.state {
+            // Back in the queue: the link is down, and the order of invoices is kept.
+            Ok(State::Planned) | Err(_) => self.send_at = now.plus(self.send_back_off.pause(RESEND_PAUSE_MAX)),
+            Ok(
+                State::Sent
+                | State::Waiting
+                | State::Paid
+                | State::Failed
+                | State::Cancelled
+                | State::Expired
+                | State::Unresolved,
+            ) => {
+                self.send_back_off.reset();
+                self.send_at = now;
+                if let Some(pace) = self.paces.get_mut(&heard.id) {
+                    pace.since = now;
+                    pace.next = now.plus(pause_at(Duration::ZERO));
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, row: AttemptRow) {
+        let (office, cloud) = (self.office.clone(), self.cloud.clone());
+        let age = self.paces.get(&row.id).map_or(Duration::ZERO, |pace| office.clock.now().since(pace.since));
+        let is_overdue = age >= self.abilities.life + Duration::from_secs(60);
+        self.asking.push(Box::pin(async move {
+            let id = row.id;
+            let (state, link) = match inquire(&office, cloud.as_ref(), row, is_overdue).await {
+                Ok((state, link)) => (Ok(state), link),
+                Err(fault) => (Err(fault), true),
+            };
+            Heard { id, state, link }
+        }));
+    }
+
+    fn heard(&mut self, heard: Heard) {
+        let now = self.office.clock.now();
+        self.note_link(heard.link);
+        let Some(pace) = self.paces.get_mut(&heard.id) else {
+            return;
+        };
+        // A notice that came while we asked has set `next` to now: ask once more.
+        let was_nudged = pace.asking && pace.next == Monotonic::default();
+        pace.asking = false;
+        let is_live = heard.state.as_ref().is_ok_and(|state| state.is_live());
+        let regular = if is_live { pause_at(now.since(pace.since)) } else { Duration::from_secs(60) };
+        pace.next = if heard.link && heard.state.is_ok() {
+            pace.back_off.reset();
+            if was_nudged { now } else { now.plus(regular) }
+        } else {
+            now.plus(pace.back_off.pause(RESEND_PAUSE_MAX).max(regular))
+        };
+    }
+
+    fn note_link(&self, is_up: bool) {
+        let (state, code) = if is_up { ("up", "") } else { ("down", "link_lost") };
+        self.office.devices.set(&self.name, "cloud", state, code, "");
+    }
+
+    async fn conclude(&self, id: AttemptId, event: Event) -> Result<(), Fault> {
+        conclude(&self.office, id, event).await.map(drop)
+    }
+}
+
+/// F10: each 3 s for 2 minutes, each 10 s to 10 minutes, then each minute.
+fn pause_at(age: Duration) -> Duration {
+    Duration::from_secs(match age.as_secs() {
+        0..120 => 3,
+        120..600 => 10,
+        _ => 60,
+    })
+}
+
+async fn conclude(office: &Office, id: AttemptId, event: Event) -> Result<State, Fault> {
+    let rules = office.rules.clone();
+    let row = office.writer.decide(move |tx| collect::conclude(tx, &rules, id, event)).await?;
+    Ok(row.attempt.state)
+}
+
+async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(State, bool), Fault> {
+    let (id, rules) = (row.id, office.rules.clone());
+    let Some(row) = office.writer.decide(move |tx| collect::send(tx, id)).await? else {
+        return Ok((State::Sent, true));
+    };
+    let ask = Collect {
+        amount: row.attempt.amount,
+        reference: row.reference.clone(),
+        description: row.description.clone(),
+        phone: row.phone.clone(),
+    };
+    match cloud.create(&ask).await {
+        Outcome::Done(record) => {
+            info!(attempt = %row.reference, invoice = %record.handle, "the invoice is with the guest");
+            let handle = record.handle.clone();
+            let row = office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;
+            match event_of(record.standing) {
+                Event::Pending => Ok((row.attempt.state, true)),
+                event => Ok((conclude(office, id, event).await?, true)),
+            }
+        }
+        Outcome::Refused(reason) => {
+            warn!(attempt = %row.reference, %reason, "the cloud refused the invoice");
+            office.devices.set(&row.via, "cloud", "up", &reason.code, &reason.detail);
+            let event = Event::Declined(reason);
+            let state = office.writer.decide(move |tx| collect::refused_at_create(tx, &rules, id, event)).await?;
+            Ok((state.attempt.state, true))
+        }
+        Outcome::NotSent(reason) => Ok((conclude(office, id, Event::NotSent(Reason::new(&reason.code, ""))).await?, false)),
+        Outcome::Unknown(reason) => {
+            warn!(attempt = %row.reference, %reason, "whether the invoice was created is unknown");
+            Ok((conclude(office, id, Event::Unknown(reason)).await?, false))
+        }
+    }
+}
+
+async fn inquire(
+    office: &Office,
+    cloud: &dyn Cloud,
+    row: AttemptRow,
+    is_overdue: bool,
+) -> Result<(State, bool), Fault> {
+    let found = match &row.attempt.handle {
+        Some(handle) => cloud.inquire(handle).await.map(Some),
+        None => cloud.find(&row.reference).await,
+    };
+    match found {
+        Outcome::Done(Some(InvoiceRecord { handle, standing, .. })) => {
+            if row.attempt.handle.is_none() {
+                let (id, rules) = (row.id, office.rules.clone());
+                office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;
+            }
+            Ok((conclude(office, row.id, event_of(standing)).await?, true))
+        }
+        // Surely none there: the create never arrived.
+        Outcome::Done(None) => Ok((conclude(office, row.id, Event::Declined(Reason::new("not_created", ""))).await?, true)),
+        Outcome::Refused(reason) => {
+            warn!(attempt = %row.reference, %reason, "the cloud does not show the invoice");
+            office.devices.set(&row.via, "cloud", "up", &reason.code, &reason.detail);
+            Ok((row.attempt.state, true))
+        }
+        // The link is down: the guest may have paid or not. It stays as it is, until its life is over without an answer.
+        Outcome::NotSent(reason) | Outcome::Unknown(reason) if is_overdue && row.attempt.state == State::Waiting => {
+            Ok((conclude(office, row.id, Event::Unknown(Reason::new(&reason.code, ""))).await?, false))
+        }
+        Outcome::NotSent(_) | Outcome::Unknown(_) => Ok((row.attempt.state, false)),
+    }
+}
+
+fn event_of(standing: Standing) -> Event {
+    match standing {
+        Standing::Pending(_) => Event::Pending,
+        Standing::Paid(evidence) => Event::Settled(evidence),
+        Standing::Failed(reason) => Event::Declined(reason),
+        Standing::Cancelled(reason) => Event::Withdrawn(reason),
+        Standing::Expired(reason) => Event::Lapsed(reason),
+        Standing::Unclear(reason) => Event::Unknown(reason),
+    }
+}

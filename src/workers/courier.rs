@@ -1,0 +1,130 @@
+//! Tells a bot what became of its invoice, in AiPay's form and signed the same way, until the bot accepts it.
+
+use super::{BackOff, Office, earliest, until};
+use crate::domain::ids::JobId;
+use crate::domain::outcome::Reason;
+use crate::domain::time::Wall;
+use crate::drivers::signature;
+use crate::host::clock::Monotonic;
+use crate::host::secret::Secret;
+use crate::ledger::outbox::JobRow;
+use crate::transport::web::Web;
+use crate::{flows::settle, transport::Loss};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::HashMap;
+use std::time::Duration;
+use tracing::warn;
+
+/// The longest pause between two deliveries of one notice.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// The pause while there is nothing to retry but the ledger.
+const FAULT_PAUSE: Duration = Duration::from_secs(5);
+
+/// In which form a bot wants its notices (`mission-apis` §1).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `X-AiPay-Signature` and `event`.
+    A,
+    /// `X-Signature` and `status`.
+    B,
+}
+
+/// A bot that called `/v1/invoices`.
+#[derive(Clone, Debug)]
+pub struct Bot {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it hears.
+    pub webhook_url: String,
+    /// With what its notices are signed.
+    pub webhook_secret: Secret,
+    /// In which form.
+    pub dialect: Dialect,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    status: String,
+    invoice_id: String,
+    external_id: String,
+    amount: Option<i64>,
+    at_ms: i64,
+}
+
+/// Serves one bot until the daemon stops.
+pub async fn run(office: Office, web: Web, bot: Bot) {
+    let stop = office.stop.clone();
+    tokio::select! {
+        biased;
+        () = stop.wait() => {}
+        () = serve(&office, &web, &bot) => {}
+    }
+}
+
+async fn serve(office: &Office, web: &Web, bot: &Bot) {
+    let mut ear = office.listen();
+    let mut paces: HashMap<JobId, (Monotonic, BackOff)> = HashMap::new();
+    loop {
+        let jobs = office.look(|view| view.open_jobs(&bot.name, 100)).unwrap_or_default();
+        paces.retain(|id, _| jobs.iter().any(|job| job.id == *id));
+        for job in &jobs {
+            let now = office.clock.now();
+            let (next, back_off) = paces.entry(job.id).or_insert((now, BackOff::default()));
+            if *next > now {
+                continue;
+            }
+            let accepted = deliver(office, web, bot, job).await;
+            *next = office.clock.now().plus(back_off.pause(PAUSE_MAX));
+            let id = job.id;
+            if let Err(fault) = office.writer.decide(move |tx| settle::told(tx, id, accepted)).await {
+                warn!(bot = %bot.name, %fault, "the ledger did not take what came of a notice");
+            }
+        }
+        let next = earliest(paces.values().map(|(next, _)| *next));
+        tokio::select! {
+            _ = ear.changed() => {}
+            () = until(&office.clock, next.or(Some(office.clock.now().plus(FAULT_PAUSE * 12)))) => {}
+        }
+    }
+}
+
+async fn deliver(office: &Office, web: &Web, bot: &Bot, job: &JobRow) -> Result<(), Reason> {
+    let told: Told = serde_json::from_str(&job.body).map_err(|cause| Reason::new("broken", cause))?;
+    let (header, body) = notice(bot.dialect, &told, &office.rules.machine_time(Wall(told.at_ms)));
+    let signature = signature::hex_hmac_sha256(&bot.webhook_secret, body.as_bytes());
+    let headers = [("content-type", "application/json"), (header, signature.as_str())];
+    match web.post(&bot.webhook_url, &headers, body.into_bytes()).await {
+        Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
+        Ok(answer) => Err(Reason::new("bot_refused", answer.status)),
+        Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Err(Reason::new("link_lost", detail)),
+    }
+}
+
+fn notice(dialect: Dialect, told: &Told, at: &str) -> (&'static str, String) {
+    match dialect {
+        Dialect::A => {
+            let mut body = json!({
+                "event": format!("invoice.{}", told.status),
+                "invoice_id": told.invoice_id,
+                "external_id": told.external_id,
+                "amount": told.amount,
+            });
+            if told.status == "paid" {
+                body["paid_at"] = json!(at);
+            }
+            ("x-aipay-signature", body.to_string())
+        }
+        Dialect::B => {
+            let body = json!({
+                "invoice_id": told.invoice_id,
+                "status": told.status,
+                "external_id": told.external_id,
+                "amount": told.amount,
+                "timestamp": at,
+            });
+            ("x-signature", body.to_string())
+        }
+    }
+}

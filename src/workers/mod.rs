@@ -1,0 +1,166 @@
+//! One task per outside thing. A worker owns its device or partner, asks the ledger what is due, acts, and tells the ledger what came of
+//! it. It holds deadlines (monotonic) but no truth: everything it knows is rebuilt from the ledger after a restart.
+
+use crate::flows::Rules;
+use crate::host::clock::{Clock, Monotonic};
+use crate::host::tasks::Stop;
+use crate::ledger::{Change, Fault, Reader, View};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{broadcast, watch};
+use writer::Writer;
+
+pub mod cloud;
+pub mod courier;
+pub mod maintenance;
+pub mod pos;
+pub mod printer;
+pub mod terminal;
+pub mod vault;
+pub mod writer;
+
+/// Changes kept for a slow listener; one that falls further behind looks everything up anew.
+const CHANGES_MAX: usize = 1024;
+
+/// What every worker and surface works with.
+#[derive(Clone)]
+pub struct Office {
+    /// Time.
+    pub clock: Clock,
+    /// The way to decide.
+    pub writer: Writer,
+    /// What the shop decided.
+    pub rules: Arc<Rules>,
+    /// How the devices are.
+    pub devices: Devices,
+    /// The signal to stop.
+    pub stop: Stop,
+    reader: Arc<Mutex<Reader>>,
+    changes: broadcast::Sender<Change>,
+}
+
+impl Office {
+    /// An office over an open ledger; returns the sender that the writer's thread announces changes through.
+    pub fn new(clock: Clock, writer: Writer, reader: Reader, rules: Rules, stop: Stop) -> (Office, broadcast::Sender<Change>) {
+        let changes = broadcast::Sender::new(CHANGES_MAX);
+        let office = Office {
+            clock,
+            writer,
+            rules: Arc::new(rules),
+            devices: Devices::default(),
+            stop,
+            reader: Arc::new(Mutex::new(reader)),
+            changes: changes.clone(),
+        };
+        (office, changes)
+    }
+
+    /// Looks at committed rows. Short: it holds the only reading connection.
+    pub fn look<T>(&self, question: impl FnOnce(View<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        question(self.reader.lock().unwrap_or_else(PoisonError::into_inner).view())
+    }
+
+    /// Hears of every commit from now on.
+    pub fn listen(&self) -> Ear {
+        Ear(self.changes.subscribe())
+    }
+}
+
+/// Hears of commits.
+pub struct Ear(broadcast::Receiver<Change>);
+
+impl Ear {
+    /// The next change; `None` when some were missed, so that everything must be looked up.
+    pub async fn next(&mut self) -> Option<Change> {
+        match self.0.recv().await {
+            Ok(change) => Some(change),
+            Err(broadcast::error::RecvError::Lagged(_)) => None,
+            // The daemon ends: nothing more will change.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+
+    /// Waits for any change, and takes all that came with it; the attempts that should be asked about now.
+    pub async fn changed(&mut self) -> Vec<i64> {
+        let mut nudges: Vec<i64> = self.next().await.and_then(|change| change.nudge).into_iter().collect();
+        while let Ok(change) = self.0.try_recv() {
+            nudges.extend(change.nudge);
+        }
+        nudges
+    }
+}
+
+/// How a device or partner is, for the page and `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// `terminal`, `cloud`, `pos`, `printer`, `bot`.
+    pub role: &'static str,
+    /// `up`, `down`, `busy`, `tap`, `paper_out`, `unknown`.
+    pub state: &'static str,
+    /// Code of the sentence that says more; empty when all is well.
+    pub code: String,
+    /// What the partner said.
+    pub detail: String,
+}
+
+/// The devices by name.
+#[derive(Clone, Debug, Default)]
+pub struct Devices(Arc<watch::Sender<BTreeMap<String, Device>>>);
+
+impl Devices {
+    /// Says how a device is.
+    pub fn set(&self, name: &str, role: &'static str, state: &'static str, code: &str, detail: &str) {
+        let device = Device { role, state, code: code.to_owned(), detail: detail.to_owned() };
+        self.0.send_if_modified(|devices| {
+            let is_new = devices.get(name) != Some(&device);
+            if is_new {
+                devices.insert(name.to_owned(), device);
+            }
+            is_new
+        });
+    }
+
+    /// How all devices are.
+    pub fn all(&self) -> BTreeMap<String, Device> {
+        self.0.borrow().clone()
+    }
+
+    /// Hears of changes.
+    pub fn listen(&self) -> watch::Receiver<BTreeMap<String, Device>> {
+        self.0.subscribe()
+    }
+}
+
+/// 1-2-4-8 … seconds, at most `most`; begins anew after a success.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct BackOff {
+    failures: u32,
+}
+
+impl BackOff {
+    /// The pause after one more failure.
+    pub fn pause(&mut self, most: Duration) -> Duration {
+        let pause = Duration::from_secs(1_u64 << self.failures.min(16));
+        self.failures = self.failures.saturating_add(1);
+        pause.min(most)
+    }
+
+    /// It worked.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// The earliest of some deadlines.
+pub fn earliest(points: impl IntoIterator<Item = Monotonic>) -> Option<Monotonic> {
+    points.into_iter().min()
+}
+
+/// Waits for a deadline; for ever when there is none.
+pub async fn until(clock: &Clock, point: Option<Monotonic>) {
+    match point {
+        Some(point) => clock.sleep_until(point).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,301 @@
+//! The till software: reads the open orders into memory (no row is written for an order that nobody pays), and closes paid ones by
+//! looking, closing once, and looking again (F24). A lost answer leads back to looking.
+
+use super::{BackOff, Office, earliest, until};
+use crate::domain::ids::JobId;
+use crate::domain::order::{PosStanding, Snapshot};
+use crate::domain::outcome::{Outcome, Reason};
+use crate::drivers::{Closing, Pos};
+use crate::flows::settle::{self, Look};
+use crate::host::clock::Monotonic;
+use crate::ledger::Fault;
+use crate::ledger::outbox::JobRow;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+/// The pause between two looks at the open orders.
+const POLL_GAP: Duration = Duration::from_secs(5);
+
+/// The longest pause while the POS is away.
+const POLL_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// The longest pause before an order is tried to be closed again.
+const CLOSE_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// Closes on their way at once.
+const CLOSES_MAX: usize = 4;
+
+/// Orders whose lines are read in one round of looks: an account bears about five calls a second.
+const READS_PER_ROUND: usize = 8;
+
+/// A snapshot this old may still be sold when the POS is away.
+const FRESH_FOR: Duration = Duration::from_secs(60);
+
+/// The longest wait for the POS when the cashier stands at the order.
+const READ_LIMIT: Duration = Duration::from_secs(6);
+
+/// The open orders as last seen.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    /// The orders with when they were last seen.
+    pub orders: Vec<(Snapshot, Monotonic)>,
+    /// Whether the POS answered the last look.
+    pub is_up: bool,
+    /// When it last answered.
+    pub seen: Option<Monotonic>,
+}
+
+/// The POS as surfaces see it.
+#[derive(Clone)]
+pub struct Counter {
+    office: Office,
+    pos: Arc<dyn Pos>,
+    board: Arc<watch::Sender<Board>>,
+}
+
+impl Counter {
+    /// A counter over a POS.
+    pub fn new(office: Office, pos: Arc<dyn Pos>) -> Counter {
+        Counter { office, pos, board: Arc::new(watch::Sender::new(Board::default())) }
+    }
+
+    /// The open orders as last seen.
+    pub fn board(&self) -> Board {
+        self.board.borrow().clone()
+    }
+
+    /// Hears of changes of the board.
+    pub fn listen(&self) -> watch::Receiver<Board> {
+        self.board.subscribe()
+    }
+
+    /// An order as it stands now. With the POS away, a snapshot younger than a minute will do.
+    pub async fn fresh(&self, foreign_id: &str) -> Outcome<Snapshot> {
+        let read = self.office.clock.limit(READ_LIMIT, self.pos.read(foreign_id)).await;
+        let away = match read {
+            Ok(Outcome::Done(order)) => {
+                return match order.standing {
+                    PosStanding::Open => Outcome::Done(order.snapshot),
+                    PosStanding::Closed { .. } => Outcome::Refused(Reason::new("pos_closed", foreign_id)),
+                    PosStanding::Removed => Outcome::Refused(Reason::new("pos_removed", foreign_id)),
+                };
+            }
+            Ok(Outcome::Refused(reason)) => return Outcome::Refused(reason),
+            Ok(Outcome::NotSent(reason) | Outcome::Unknown(reason)) => reason,
+            Err(_) => Reason::new("pos_away", "no answer"),
+        };
+        let now = self.office.clock.now();
+        let board = self.board.borrow();
+        let known = board.orders.iter().find(|(order, seen)| order.foreign_id == foreign_id && now.since(*seen) < FRESH_FOR);
+        match known {
+            Some((order, _)) => Outcome::Done(order.clone()),
+            None => Outcome::NotSent(Reason::new("pos_away", away.detail)),
+        }
+    }
+}
+
+/// Serves one POS until the daemon stops.
+pub async fn run(counter: Counter, name: String, poll_gap: Option<Duration>) {
+    let stop = counter.office.stop.clone();
+    let gap = poll_gap.unwrap_or(POLL_GAP);
+    tokio::select! {
+        biased;
+        () = stop.wait() => {}
+        () = poll(&counter, &name, gap) => {}
+        () = close_all(&counter, &name) => {}
+    }
+}
+
+async fn poll(counter: &Counter, name: &str, gap: Duration) {
+    let mut back_off = BackOff::default();
+    loop {
+        let pause = match look_around(counter).await {
+            Ok(()) => {
+                back_off.reset();
+                counter.office.devices.set(name, "pos", "up", "", "");
+                gap
+            }
+            Err(reason) => {
+                counter.office.devices.set(name, "pos", "down", &reason.code, &reason.detail);
+                counter.board.send_modify(|board| board.is_up = false);
+                back_off.pause(POLL_PAUSE_MAX).max(gap)
+            }
+        };
+        counter.office.clock.sleep(pause).await;
+    }
+}
+
+/// One look at the open orders; the lines of new and changed ones are read with it.
+async fn look_around(counter: &Counter) -> Result<(), Reason> {
+    let wall = counter.office.clock.wall();
+    // From the previous business day: a table opened at 23:50 is not lost at midnight.
+    let from = counter.office.rules.day_start(counter.office.rules.day_start(wall).plus_ms(-1));
+    let listed = match counter.pos.open_orders(from, wall).await {
+        Outcome::Done(orders) => orders,
+        Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => return Err(reason),
+    };
+    let now = counter.office.clock.now();
+    let before = counter.board();
+    let mut orders = Vec::with_capacity(listed.len());
+    let mut reads = 0;
+    for order in listed {
+        let known = before.orders.iter().map(|(known, _)| known).find(|known| known.foreign_id == order.foreign_id);
+        let with_lines = match known {
+            Some(known) if known.due == order.due && !known.lines.is_empty() => Some(known.clone()),
+            Some(_) | None if reads < READS_PER_ROUND => {
+                reads += 1;
+                match counter.pos.read(&order.foreign_id).await {
+                    Outcome::Done(read) if read.standing == PosStanding::Open => Some(read.snapshot),
+                    Outcome::Done(_) => continue,
+                    Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => None,
+                }
+            }
+            Some(_) | None => None,
+        };
+        orders.push((with_lines.unwrap_or(order), now));
+    }
+    counter.board.send_if_modified(|board| {
+        let is_same = board.is_up
+            && board.orders.len() == orders.len()
+            && board.orders.iter().zip(&orders).all(|((old, _), (new, _))| old == new);
+        *board = Board { orders, is_up: true, seen: Some(now) };
+        !is_same
+    });
+    Ok(())
+}
+
+struct Pace {
+    next: Monotonic,
+    back_off: BackOff,
+    busy: bool,
+}
+
+async fn close_all(counter: &Counter, name: &str) {
+    let office = &counter.office;
+    let mut ear = office.listen();
+    let mut paces: HashMap<JobId, Pace> = HashMap::new();
+    let mut closing: FuturesUnordered<BoxFuture<'static, (JobId, Result<bool, Fault>)>> = FuturesUnordered::new();
+    loop {
+        let now = office.clock.now();
+        let jobs = office.look(|view| view.open_jobs(name, 500)).unwrap_or_default();
+        paces.retain(|id, pace| pace.busy || jobs.iter().any(|job| job.id == *id));
+        let mut deadlines = Vec::new();
+        for job in jobs {
+            let fresh = Pace { next: now, back_off: BackOff::default(), busy: false };
+            let pace = paces.entry(job.id).or_insert(fresh);
+            if pace.busy {
+                continue;
+            }
+            if pace.next > now {
+                deadlines.push(pace.next);
+            } else if closing.len() < CLOSES_MAX {
+                pace.busy = true;
+                let counter = counter.clone();
+                closing.push(Box::pin(async move { (job.id, close(&counter, &job).await) }));
+            }
+        }
+        let next = earliest(deadlines);
+        tokio::select! {
+            _ = ear.changed() => {}
+            Some((id, outcome)) = closing.next() => {
+                if let Some(pace) = paces.get_mut(&id) {
+                    pace.busy = false;
+                    pace.next = match outcome {
+                        Ok(true) => office.clock.now(),
+                        Ok(false) => office.clock.now().plus(pace.back_off.pause(CLOSE_PAUSE_MAX)),
+                        Err(fault) => {
+                            warn!(job = %id, %fault, "the ledger did not take what came of a close");
+                            office.clock.now().plus(CLOSE_PAUSE_MAX)
+                        }
+                    };
+                }
+            }
+            () = until(&office.clock, next) => {}
+        }
+    }
+}
+
+/// One try to close: look; close what is open and unchanged; look again. `false`: later again.
+async fn close(counter: &Counter, job: &JobRow) -> Result<bool, Fault> {
+    let office = &counter.office;
+    let (id, rules) = (job.id, office.rules.clone());
+    let order = office.look(|view| view.order(job.order))?;
+    let foreign_id = order.snapshot.foreign_id;
+    // A close that was begun before a restart or a lost answer counts as acted: what we find may be our own.
+    let had_acted = job.tries > 0;
+    let (cash, cashless) = match look(counter, id, &foreign_id, had_acted).await? {
+        Some(Look::Close { cash, cashless }) => (cash, cashless),
+        Some(Look::Closed | Look::Asked) => return Ok(true),
+        None => return Ok(false),
+    };
+    let answer = counter.pos.close(&Closing { foreign_id: foreign_id.clone(), cash, cashless }).await;
+    match answer {
+        Outcome::Done(()) => {}
+        Outcome::Refused(reason) => {
+            // The POS may refuse because it is closed already: its record says.
+            warn!(order = %foreign_id, %reason, "the POS refused to close");
+            return match seen(counter, &foreign_id).await {
+                Ok(order) if order.standing != PosStanding::Open => {
+                    office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, true)).await.map(|_| true)
+                }
+                Ok(_) | Err(_) => {
+                    office.writer.decide(move |tx| settle::close_refused(tx, &rules, id, &reason)).await.map(|()| true)
+                }
+            };
+        }
+        Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+            warn!(order = %foreign_id, %reason, "whether the POS closed is to be looked up");
+            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
+            return Ok(false);
+        }
+    }
+    match confirm(counter, id, &foreign_id).await? {
+        true => {
+            info!(order = %foreign_id, "closed in the POS");
+            Ok(true)
+        }
+        false => Ok(false),
+    }
+}
+
+/// Reads the order and decides. `None`: the POS did not answer, later again.
+async fn look(counter: &Counter, id: JobId, foreign_id: &str, acted: bool) -> Result<Option<Look>, Fault> {
+    let (office, rules) = (&counter.office, counter.office.rules.clone());
+    match seen(counter, foreign_id).await {
+        Ok(order) => office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, acted)).await.map(Some),
+        Err(reason) => {
+            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
+            Ok(None)
+        }
+    }
+}
+
+/// Reads the order after the close: only the POS's own record makes it closed.
+async fn confirm(counter: &Counter, id: JobId, foreign_id: &str) -> Result<bool, Fault> {
+    let (office, rules) = (&counter.office, counter.office.rules.clone());
+    match seen(counter, foreign_id).await {
+        Ok(order) if order.standing == PosStanding::Open => {
+            let reason = Reason::new("pos_still_open", "");
+            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
+            Ok(false)
+        }
+        Ok(order) => office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, true)).await.map(|_| true),
+        Err(reason) => {
+            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
+            Ok(false)
+        }
+    }
+}
+
+async fn seen(counter: &Counter, foreign_id: &str) -> Result<crate::domain::order::PosOrder, Reason> {
+    match counter.pos.read(foreign_id).await {
+        Outcome::Done(order) => Ok(order),
+        Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => Err(reason),
+    }
+}

@@ -1,0 +1,273 @@
+//! A terminal at the counter: one amount on its screen at a time, the older ones asked about until they are clear. The handle is
+//! committed before the first inquiry (F08); a lost wire is unclear, never "not paid" (F07).
+
+use super::{BackOff, Office, earliest, until};
+use crate::domain::attempt::{Event, State};
+use crate::domain::ids::AttemptId;
+use crate::domain::outcome::{Outcome, Reason};
+use crate::drivers::{Collect, Standing, Terminal, TerminalAbilities};
+use crate::flows::collect;
+use crate::host::clock::Monotonic;
+use crate::ledger::Fault;
+use crate::ledger::attempts::AttemptRow;
+use std::collections::HashMap;
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How long an amount waits for a terminal that is busy or away before the cashier is told to do something else.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause between two tries to put an amount on the screen.
+const START_GAP: Duration = Duration::from_secs(2);
+
+/// The slowest pace of asking about an unclear attempt in its first minutes.
+const UNCLEAR_PACE_MAX: Duration = Duration::from_secs(30);
+
+/// The pace of asking about an attempt that stayed unclear.
+const UNCLEAR_PACE_SLOW: Duration = Duration::from_secs(120);
+
+/// After this the slow pace is enough.
+const UNCLEAR_FAST_FOR: Duration = Duration::from_secs(600);
+
+/// The pause between two looks at a terminal that nothing is asked of: the cashier should know before the guest stands there.
+const PREPARE_GAP: Duration = Duration::from_secs(20);
+
+/// What the worker remembers of an attempt: deadlines only.
+struct Pace {
+    since: Monotonic,
+    next: Monotonic,
+    settled: Option<Monotonic>,
+    back_off: BackOff,
+}
+
+struct Desk {
+    office: Office,
+    name: String,
+    driver: Box<dyn Terminal>,
+    abilities: TerminalAbilities,
+    paces: HashMap<AttemptId, Pace>,
+    prepare_at: Monotonic,
+}
+
+/// Serves one terminal until the daemon stops.
+pub async fn run(office: Office, name: String, driver: Box<dyn Terminal>) {
+    let abilities = driver.abilities();
+    let stop = office.stop.clone();
+    let mut desk = Desk { office, name, driver, abilities, paces: HashMap::new(), prepare_at: Monotonic::default() };
+    tokio::select! {
+        biased;
+        () = stop.wait() => {}
+        () = desk.serve() => {}
+    }
+}
+
+impl Desk {
+    async fn serve(&mut self) {
+        let mut ear = self.office.listen();
+        loop {
+            let next = match self.step().await {
+                Ok(next) => next,
+                Err(Fault::Stopping) => return,
+                Err(fault) => {
+                    warn!(terminal = %self.name, %fault, "the ledger did not take a step");
+                    Some(self.office.clock.now().plus(START_GAP))
+                }
+            };
+            let clock = self.office.clock.clone();
+            tokio::select! {
+                nudges = ear.changed() => {
+                    for nudge in nudges {
+                        if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
+                            pace.next = Monotonic::default();
+                        }
+                    }
+                }
+                () = until(&clock, next) => {}
+            }
+        }
+    }
+
+    /// Everything that is due now; returns the next deadline.
+    async fn step(&mut self) -> Result<Option<Monotonic>, Fault> {
+        let rows = self.office.look(|view| view.watched(&self.name))?;
+        self.paces.retain(|id, _| rows.iter().any(|row| row.id == *id));
+        let now = self.office.clock.now();
+        let mut on_screen = false;
+        for row in &rows {
+            match row.attempt.state {
+                State::Sent | State::Waiting | State::Unresolved => {
+                    let due = self.pace(row.id).next <= now;
+                    let state = if due { self.inquire(row).await? } else { row.attempt.state };
+                    on_screen |= state == State::Waiting || state == State::Sent;
+                }
+                // Answered by a person: later evidence may still correct it.
+                State::Failed | State::Cancelled | State::Expired => {
+                    if row.attempt.handle.is_some() && self.pace(row.id).next <= now {
+                        self.inquire(row).await?;
+                    }
+                }
+                State::Planned | State::Paid => {}
+            }
+        }
+        let first = rows.iter().find(|row| row.attempt.state == State::Planned);
+        match first {
+            Some(row) if !on_screen && self.pace(row.id).next <= self.office.clock.now() => self.start(row).await?,
+            Some(_) => {}
+            None if self.prepare_at <= now && !on_screen => {
+                let prepared = self.prepare().await;
+                self.prepare_at = self.office.clock.now().plus(PREPARE_GAP);
+                drop(prepared);
+            }
+            None => {}
+        }
+        let planned = rows.iter().filter(|row| row.attempt.state == State::Planned && !on_screen).map(|row| row.id);
+        let asked = rows.iter().filter(|row| row.attempt.state != State::Planned).map(|row| row.id);
+        let ids: Vec<AttemptId> = planned.take(1).chain(asked).collect();
+        let deadlines = ids.iter().filter_map(|id| self.paces.get(id)).map(|pace| pace.next);
+        Ok(earliest(deadlines.chain([self.prepare_at]).filter(|point| *point > now)).or(Some(now.plus(START_GAP))))
+    }
+
+    fn pace(&mut self, id: AttemptId) -> &mut Pace {
+        let now = self.office.clock.now();
+        self.paces.entry(id).or_insert(Pace { since: now, next: now, settled: None, back_off: BackOff::default() })
+    }
+
+    /// Makes sure that we may talk to the terminal, and says on the page how it is.
+    async fn prepare(&mut self) -> Outcome<()> {
+        let prepared = self.driver.prepare(self.office.clock.wall()).await;
+        match &prepared {
+            Outcome::Done(()) => self.office.devices.set(&self.name, "terminal", "up", "", ""),
+            Outcome::Refused(reason) => self.office.devices.set(&self.name, "terminal", "tap", &reason.code, &reason.detail),
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+                self.office.devices.set(&self.name, "terminal", "down", &reason.code, &reason.detail);
+            }
+        }
+        prepared
+    }
+
+    /// Puts the amount on the screen: intent committed, then the act, then what came of it.
+    async fn start(&mut self, row: &AttemptRow) -> Result<(), Fault> {
+        let (id, rules) = (row.id, self.office.rules.clone());
+        let prepared = self.prepare().await;
+        if let Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) = prepared {
+            return self.not_started(row, reason).await;
+        }
+        let Some(row) = self.office.writer.decide(move |tx| collect::send(tx, id)).await? else {
+            return Ok(());
+        };
+        let ask = Collect {
+            amount: row.attempt.amount,
+            reference: row.reference.clone(),
+            description: row.description.clone(),
+            phone: None,
+        };
+        match self.driver.start(&ask).await {
+            Outcome::Done(handle) => {
+                info!(attempt = %row.reference, "the amount is on the terminal");
+                self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
+                self.office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;
+                let next = self.office.clock.now().plus(self.abilities.inquire_gap);
+                let pace = self.pace(id);
+                *pace = Pace { since: next, next, settled: None, back_off: BackOff::default() };
+                Ok(())
+            }
+            Outcome::Refused(reason) => self.conclude(id, Event::Declined(reason)).await.map(drop),
+            Outcome::NotSent(reason) => {
+                self.conclude(id, Event::NotSent(reason.clone())).await?;
+                self.not_started(&row, reason).await
+            }
+            Outcome::Unknown(reason) => {
+                warn!(attempt = %row.reference, %reason, "whether the terminal took the amount is unknown");
+                self.conclude(id, Event::Unknown(reason)).await.map(drop)
+            }
+        }
+    }
+
+    /// The terminal did not take it. After a minute the cashier is told, instead of a silent queue.
+    async fn not_started(&mut self, row: &AttemptRow, reason: Reason) -> Result<(), Fault> {
+        let state = if reason.code == "busy" { "busy" } else { "down" };
+        self.office.devices.set(&self.name, "terminal", state, &reason.code, &reason.detail);
+        let now = self.office.clock.now();
+        let pace = self.pace(row.id);
+        pace.next = now.plus(START_GAP);
+        if now.since(pace.since) >= START_PATIENCE {
+            self.conclude(row.id, Event::Declined(reason)).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks what became of an attempt. Returns its state after the answer.
+    async fn inquire(&mut self, row: &AttemptRow) -> Result<State, Fault> {
+        if row.attempt.state == State::Sent {
+            // The ledger refused what came of the start (disk full): from here it is only asked about.
+            return self.conclude(row.id, Event::Unknown(Reason::new("interrupted", ""))).await;
+        }
+        let Some(handle) = row.attempt.handle.clone() else {
+            // Nothing to ask by: only a person can tell (`kaspi-terminal` §1.7); maintenance asks one.
+            let pause = UNCLEAR_PACE_SLOW;
+            let next = self.office.clock.now().plus(pause);
+            self.pace(row.id).next = next;
+            return Ok(row.attempt.state);
+        };
+        let answer = self.driver.inquire(&handle).await;
+        let answer = match answer {
+            Outcome::Done(Standing::Unclear(reason)) if self.may_settle(row.id) => {
+                self.pace(row.id).settled = Some(self.office.clock.now());
+                match self.driver.settle(&handle).await {
+                    Outcome::Done(standing) => Outcome::Done(standing),
+                    Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => {
+                        Outcome::Done(Standing::Unclear(reason))
+                    }
+                }
+            }
+            other => other,
+        };
+        let now = self.office.clock.now();
+        let (patience, gap) = (self.abilities.patience, self.abilities.inquire_gap);
+        let is_slow = now.since(self.pace(row.id).since) >= patience;
+        let event = match answer {
+            Outcome::Done(Standing::Pending(_)) if is_slow => Event::Unknown(Reason::new("slow", "")),
+            Outcome::Done(Standing::Pending(_)) => Event::Pending,
+            Outcome::Done(Standing::Paid(evidence)) => Event::Settled(evidence),
+            Outcome::Done(Standing::Failed(reason)) => Event::Declined(reason),
+            Outcome::Done(Standing::Cancelled(reason)) => Event::Withdrawn(reason),
+            Outcome::Done(Standing::Expired(reason)) => Event::Lapsed(reason),
+            Outcome::Done(Standing::Unclear(reason))
+            | Outcome::Refused(reason)
+            | Outcome::NotSent(reason)
+            | Outcome::Unknown(reason) => Event::Unknown(Reason::new(&reason.code, "")),
+        };
+        let is_up = !matches!(&event, Event::Unknown(reason) if reason.code == "link_lost");
+        if is_up {
+            self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
+        } else {
+            self.office.devices.set(&self.name, "terminal", "down", "link_lost", "");
+        }
+        let after = self.conclude(row.id, event).await?;
+        if !after.is_live() {
+            self.office.devices.set(&self.name, "terminal", "up", "", "");
+        }
+        let pace = self.pace(row.id);
+        pace.next = match after {
+            State::Waiting => {
+                pace.back_off.reset();
+                now.plus(gap)
+            }
+            State::Unresolved if now.since(pace.since) < UNCLEAR_FAST_FOR => now.plus(pace.back_off.pause(UNCLEAR_PACE_MAX)),
+            State::Unresolved | State::Failed | State::Cancelled | State::Expired => now.plus(UNCLEAR_PACE_SLOW),
+            State::Planned | State::Sent | State::Paid => now,
+        };
+        Ok(after)
+    }
+
+    fn may_settle(&mut self, id: AttemptId) -> bool {
+        let (now, gap) = (self.office.clock.now(), self.abilities.settle_gap);
+        self.pace(id).settled.is_none_or(|last| now.since(last) >= gap)
+    }
+
+    async fn conclude(&self, id: AttemptId, event: Event) -> Result<State, Fault> {
+        let rules = self.office.rules.clone();
+        let row = self.office.writer.decide(move |tx| collect::conclude(tx, &rules, id, event)).await?;
+        Ok(row.attempt.state)
+    }
+}

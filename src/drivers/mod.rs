@@ -348,4 +348,4 @@ impl Setup {
 }
 
 /// The registry: adding a driver is one file and one line here.
-pub const KINDS: &[Kind] = &[]; // terminal::kaspi_smart_pos::KIND, invoice::aipay::KIND, pos::poster::KIND, printer::escpos::KIND
+pub const KINDS: &[Kind] = &[printer::escpos::KIND];

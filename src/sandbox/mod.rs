@@ -1,1 +1,3 @@
 //! The outside world as real servers on loopback.
+
+pub mod printer;

@@ -1,6 +1,11 @@
 //! Wires. A transport's only failure is [`Loss`]: no byte accepted by the other side is `NotSent`; anything later is `Unknown` (law 5).
 
+pub mod address;
+mod serial;
+mod tcp;
+mod usb;
 pub mod web;
+pub mod wire;
 
 /// How a wire failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

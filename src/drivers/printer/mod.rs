@@ -1,4 +1,139 @@
-//! Printer language.
-/// What a printer model can do.
-#[derive(Clone, Debug)]
-pub struct Profile;
+//! Printers. [`layout`] turns a document into lines of cells, [`escpos`] turns lines into bytes, [`status`] reads what a printer answers.
+//! What a model can do is data ([`Profile`]): a page number means nothing without the model (escpos §2.2), so both are settings.
+
+use crate::drivers::{BadSetup, Setup};
+
+pub mod codepage;
+pub mod escpos;
+pub mod font;
+pub mod layout;
+pub mod status;
+
+pub use codepage::Letters;
+pub use escpos::render;
+
+/// What a printer model can do, as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Cells of font A in a line: 48 on paper of 80 mm, 32 on 58 mm.
+    pub columns: usize,
+    /// The characters its page holds.
+    pub letters: Letters,
+    /// The number of that page on this model (`ESC t`).
+    pub page: u8,
+    /// Whether every job leaves the double-byte mode in which Chinese makers ship their printers.
+    pub double_byte_off: bool,
+    /// Empty lines before the cut, so that the tail passes the cutter or the tear bar.
+    pub feed_lines: u8,
+    /// How paper is parted.
+    pub cut: Cut,
+    /// What it answers.
+    pub status: StatusAbilities,
+}
+
+/// How paper is parted after a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// A bridge of paper remains: tickets hang on the rail.
+    Partial,
+    /// All the way.
+    Full,
+    /// No cutter: a person tears.
+    None,
+}
+
+/// What a printer answers, learnt by asking it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusAbilities {
+    /// Answers `DLE EOT n` at once, also while it stands.
+    pub real_time: Ability,
+    /// Answers `GS r n` in sequence: everything before it was processed.
+    pub fence: Ability,
+}
+
+/// Whether a model can do a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ability {
+    /// Nobody asked it yet.
+    Unknown,
+    /// It did.
+    Yes,
+    /// It does not: do not wait for it.
+    No,
+}
+
+impl Profile {
+    /// A printer of 80 mm with a cutter and this page at its usual number.
+    pub fn wide(letters: Letters) -> Profile {
+        Profile {
+            columns: 48,
+            letters,
+            page: letters.usual_page(),
+            double_byte_off: true,
+            feed_lines: 1,
+            cut: Cut::Partial,
+            status: StatusAbilities { real_time: Ability::Unknown, fence: Ability::Unknown },
+        }
+    }
+
+    /// A printer of 58 mm with this page at its usual number.
+    pub fn narrow(letters: Letters) -> Profile {
+        Profile { columns: 32, feed_lines: 3, ..Profile::wide(letters) }
+    }
+
+    /// The profile that a section of the configuration describes.
+    pub fn from_setup(setup: &Setup) -> Result<Profile, BadSetup> {
+        let letters = letters(setup)?;
+        let mut profile = match setup.text("paper").unwrap_or("80mm") {
+            "80mm" => Profile::wide(letters),
+            "58mm" => Profile::narrow(letters),
+            other => {
+                return Err(bad("paper", format!("'{other}' is not a width of paper: write \"80mm\" or \"58mm\"")));
+            }
+        };
+        if let Some(number) = setup.number("code_page") {
+            profile.page = u8::try_from(number).map_err(|_| page_range(number))?;
+        }
+        profile.cut = match setup.text("cut").unwrap_or("partial") {
+            "partial" => Cut::Partial,
+            "full" => Cut::Full,
+            "none" => Cut::None,
+            other => {
+                return Err(bad("cut", format!("'{other}' is not a cut: write \"partial\", \"full\" or \"none\"")));
+            }
+        };
+        if setup.flag("answers") == Some(false) {
+            profile.status = StatusAbilities { real_time: Ability::No, fence: Ability::No };
+        }
+        Ok(profile)
+    }
+}
+
+/// The table, named or told by a number that only one table has on most models.
+fn letters(setup: &Setup) -> Result<Letters, BadSetup> {
+    if let Some(word) = setup.text("letters") {
+        let problem = || format!("'{word}' is not a table of letters: write \"pc866\", \"cp1251\" or \"kz1048\"");
+        return Letters::from_word(word).ok_or_else(|| bad("letters", problem()));
+    }
+    match setup.number("code_page") {
+        None => Ok(Letters::Pc866),
+        Some(number) if !(0..=255).contains(&number) => Err(page_range(number)),
+        Some(number) => {
+            let usual = Letters::ALL.into_iter().find(|letters| i64::from(letters.usual_page()) == number);
+            let problem = || {
+                format!(
+                    "page {number} is another table on each model: add letters = \"pc866\", \"cp1251\" or \"kz1048\""
+                )
+            };
+            usual.ok_or_else(|| bad("letters", problem()))
+        }
+    }
+}
+
+fn page_range(number: i64) -> BadSetup {
+    bad("code_page", format!("{number} is not a page: write the number from the printer's self-test, 0 to 255"))
+}
+
+fn bad(key: &'static str, problem: String) -> BadSetup {
+    BadSetup { key, problem }
+}

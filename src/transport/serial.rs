@@ -1,0 +1,32 @@
+//! Serial lines (escpos §3.4): 8 data bits, the settings of the address, nobody else on the port while we hold it.
+
+use crate::transport::address::{Flow, Parity, SerialLine};
+use std::io;
+use tokio_serial::{SerialPort, SerialStream};
+
+/// Opens a line for us alone.
+pub fn open(line: &SerialLine) -> io::Result<SerialStream> {
+    let parity = match line.parity {
+        Parity::None => tokio_serial::Parity::None,
+        Parity::Even => tokio_serial::Parity::Even,
+        Parity::Odd => tokio_serial::Parity::Odd,
+    };
+    let flow = match line.flow {
+        Flow::None => tokio_serial::FlowControl::None,
+        Flow::RtsCts => tokio_serial::FlowControl::Hardware,
+        Flow::XonXoff => tokio_serial::FlowControl::Software,
+    };
+    let stop_bits = if line.stop_bits == 2 { tokio_serial::StopBits::Two } else { tokio_serial::StopBits::One };
+    let settings = tokio_serial::new(line.path.to_string_lossy(), line.baud)
+        .data_bits(tokio_serial::DataBits::Eight)
+        .parity(parity)
+        .stop_bits(stop_bits)
+        .flow_control(flow)
+        .exclusive(true);
+    Ok(SerialStream::open(&settings)?)
+}
+
+/// Bytes that the machine holds and the line has not taken yet. Asked for instead of a flush, which blocks its thread.
+pub fn waiting(port: &SerialStream) -> io::Result<u32> {
+    Ok(port.bytes_to_write()?)
+}

@@ -1,1 +1,4 @@
-//! The outside world as real servers on loopback.
+pub mod aipay;
+pub mod bot;
+pub mod faults;
+pub mod gate;

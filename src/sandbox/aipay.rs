@@ -383,7 +383,14 @@ impl AiPay {
         receiver
     }
 
-    async fn run_delivery(&self, place: usize, id: &str, status: InvoiceStatus, wait: Duration, tried: &watch::Sender<bool>) {
+    async fn run_delivery(
+        &self,
+        place: usize,
+        id: &str,
+        status: InvoiceStatus,
+        wait: Duration,
+        tried: &watch::Sender<bool>,
+    ) {
         self.ground.clock.sleep(wait).await;
         for gap in WEBHOOK_GAPS_S {
             let answered = self.send_webhook(id, status).await;
@@ -448,7 +455,9 @@ impl AiPay {
         let mut books = self.books();
         let life = books.options.life;
         let is_second = books.invoices.iter().any(|known| {
-            known.view.external_id == wanted.external_id && known.view.status == InvoiceStatus::Pending && known.dies > now
+            known.view.external_id == wanted.external_id
+                && known.view.status == InvoiceStatus::Pending
+                && known.dies > now
         });
         let view = InvoiceView {
             id: id.clone(),

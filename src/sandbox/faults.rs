@@ -206,7 +206,8 @@ mod tests {
 
     #[test]
     fn words_lead_back_to_faults() {
-        for fault in [Fault::Down, Fault::DropBefore, Fault::LoseReply, Fault::Garbage, Fault::Truncated, Fault::Stall] {
+        for fault in [Fault::Down, Fault::DropBefore, Fault::LoseReply, Fault::Garbage, Fault::Truncated, Fault::Stall]
+        {
             assert_eq!(Fault::from_word(fault.word(), None), Some(fault));
         }
         assert_eq!(Fault::from_word("status", Some(503)), Some(Fault::Status(503)));

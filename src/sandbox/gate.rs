@@ -345,12 +345,16 @@ async fn hold_port(address: SocketAddr) -> Option<TcpSocket> {
 
 /// Posts a body to a plain `http://` address and reads the status; one connection for one message, like a webhook sender behind a farm.
 pub async fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<u16> {
-    let bad = || io::Error::new(io::ErrorKind::InvalidInput, "only http://host:port/path addresses are called from the sandbox");
+    let bad = || {
+        io::Error::new(io::ErrorKind::InvalidInput, "only http://host:port/path addresses are called from the sandbox")
+    };
     let uri: Uri = url.parse().map_err(|_| bad())?;
     let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(bad)?;
     let port = uri.port_u16().unwrap_or(80);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut head = format!("POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\ncontent-type: application/json\r\n");
+    let mut head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\nconnection: close\r\ncontent-type: application/json\r\n"
+    );
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }

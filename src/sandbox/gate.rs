@@ -301,16 +301,20 @@ async fn accept_until_down(listener: &TcpListener, router: &Router, down: &mut w
     let mut connections: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
     loop {
         tokio::select! {
-            told = down.wait_for(|down| *down) => match told {
-                Ok(_) => return,
-                Err(_) => std::future::pending::<()>().await,
-            },
+            () = switched_off(down) => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => connections.push(Box::pin(converse(stream, router.clone()))),
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(()) = connections.next(), if !connections.is_empty() => {}
         }
+    }
+}
+
+async fn switched_off(down: &mut watch::Receiver<bool>) {
+    if down.wait_for(|down| *down).await.is_err() {
+        // Nobody holds the switch any more: it stays as it is.
+        std::future::pending::<()>().await;
     }
 }
 

@@ -43,7 +43,7 @@ function terminal(t, n) {
 function order(o) {
   const dishes = o.lines.map(([name, count]) => `<li>${count > 1 ? `${count} × ` : ""}${safe(name)}</li>`).join("");
   const paid = o.payed_cash && o.payed_card ? "наличные и безнал" : o.payed_cash ? "наличные" : "безнал";
-  const end = o.status === 2 ? `закрыт: ${paid}${o.closes > 1 ? ` ×${o.closes}!` : ""}` : "удалён";
+  const end = o.status === 2 ? `закрыт${o.is_closed_by_hand ? " руками" : ""}: ${paid}${o.closes > 1 ? ` ×${o.closes}!` : ""}` : "удалён";
   const acts = o.status === 1 ? `<div class="acts">${button("poster/add_dish", { id: o.id }, "Добавить блюдо")}${button("poster/close_cash", { id: o.id }, "Закрыть руками наличными")}${button("poster/remove", { id: o.id }, "Удалить")}</div>` : "";
   return `<div class="card ${o.status === 1 ? "" : "done"}"><span class="tag ${o.status === 2 ? "good" : ""}">${o.status === 1 ? "открыт" : end}</span><b>${o.table ? `Стол ${safe(o.table)}` : "С собой"}</b> <span class="muted">№ ${safe(o.number)} · ${safe(o.waiter)}</span>
     <ul>${dishes}</ul><div class="sum">${tenge(o.due / 100)}</div>${acts}</div>`;

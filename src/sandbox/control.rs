@@ -295,7 +295,7 @@ fn on_poster(world: &World, action: &str, args: &Args) -> Option<Value> {
         "open" => Some(object!({"id": open_order(world, args)})),
         "add_dish" => {
             let product = args.number("product").unwrap_or_else(|| world.ids().below(14) + 1);
-            is_done(poster.add_dish(id, product))
+            is_done(poster.add_dish_with(id, product, args.text("modifiers").unwrap_or_default()))
         }
         "set_count" => {
             is_done(poster.set_count(id, args.number("product")?, u32::try_from(args.number("count")?).ok()?))

@@ -4,6 +4,7 @@
 use super::gate::{Ask, Gate, Ground, form_pairs, json, shop_time, with_gate};
 use crate::domain::money::Tiyn;
 use crate::domain::time::Wall;
+use crate::host::clock::Monotonic;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Method;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json as object};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a second close of the same order is answered with; the real answer is not documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct PosterOptions {
     pub second_close: SecondClose,
     /// How errors look.
     pub error_form: ErrorForm,
+    /// How long an order opened at the register stays unseen by the web API.
+    pub register_lag: Duration,
 }
 
 impl Default for PosterOptions {
@@ -58,6 +62,7 @@ impl Default for PosterOptions {
             spot_tablet_id: 1,
             second_close: SecondClose::NotFound,
             error_form: ErrorForm::Object,
+            register_lag: Duration::ZERO,
         }
     }
 }
@@ -153,6 +158,8 @@ struct Account {
     next_id: u64,
     next_line: u64,
     last_ms: i64,
+    /// Texts of modifiers; the place of a text is its id, from 1.
+    modifiers: Vec<String>,
 }
 
 struct Order {
@@ -162,6 +169,7 @@ struct Order {
     guests: u64,
     /// Opening time in ms, Poster's second name of the order.
     opened: Wall,
+    seen_from: Monotonic,
     closed: Option<Wall>,
     payed_cert: Tiyn,
     reason: u64,
@@ -176,6 +184,8 @@ struct Line {
     price: i64,
     count: u32,
     changed: Wall,
+    modification: u64,
+    modifiers: String,
 }
 
 /// An error code and its text.
@@ -200,7 +210,8 @@ const BAD_VALUE: Trouble = (155, "Wrong value");
 impl Poster {
     /// An account without orders.
     pub fn new(ground: &Ground, options: PosterOptions) -> Arc<Poster> {
-        let account = Account { options, orders: Vec::new(), next_id: 1950, next_line: 1, last_ms: 0 };
+        let account =
+            Account { options, orders: Vec::new(), next_id: 1950, next_line: 1, last_ms: 0, modifiers: Vec::new() };
         Arc::new(Poster { gate: Gate::new("poster", ground), ground: ground.clone(), state: Mutex::new(account) })
     }
 
@@ -224,15 +235,17 @@ impl Poster {
         let user = WAITERS.iter().position(|name| *name == waiter).unwrap_or(0);
         let now = self.ground.clock.wall();
         let mut account = self.account();
+        let seen_from = self.ground.clock.now().plus(account.options.register_lag);
         let id = account.open(table, u64::try_from(user).unwrap_or(0) + 1, 2, now);
         for (product, count) in lines {
             let Some(dish) = find_dish(*product) else { continue };
             for _ in 0..*count {
-                account.add(id, dish, None, now);
+                account.add(id, dish, None, "", now);
             }
         }
         if let Some(order) = account.find(id) {
             waiter.clone_into(&mut order.view.waiter);
+            order.seen_from = seen_from;
         }
         drop(account);
         self.gate.touch();
@@ -241,11 +254,19 @@ impl Poster {
 
     /// A waiter adds a dish to an open order.
     pub fn add_dish(&self, id: u64, product: u64) -> bool {
+        self.add_dish_with(id, product, "")
+    }
+
+    /// The same with modifiers, one comma-joined text as Poster shows them: `без лука, острый`.
+    pub fn add_dish_with(&self, id: u64, product: u64, modifiers: &str) -> bool {
         let now = self.ground.clock.wall();
         let is_added = {
             let mut account = self.account();
             let is_open = account.find(id).is_some_and(|order| order.view.status == 1);
-            find_dish(product).filter(|_| is_open).and_then(|dish| account.add(id, dish, None, now)).is_some()
+            find_dish(product)
+                .filter(|_| is_open)
+                .and_then(|dish| account.add(id, dish, None, modifiers, now))
+                .is_some()
         };
         self.gate.touch();
         is_added
@@ -352,9 +373,11 @@ impl Poster {
         let table = number(params, "table_id")?;
         let after = number(params, "next_tr")?;
         let spot = account.options.spot_id;
+        let now = self.ground.clock.now();
         let is_wanted = |order: &&Order| {
             let shown = order.shown_day();
-            (status == 0 || status == i64::from(order.view.status))
+            order.seen_from <= now
+                && (status == 0 || status == i64::from(order.view.status))
                 && from.as_ref().is_none_or(|from| shown >= *from)
                 && to.as_ref().is_none_or(|to| shown <= *to)
                 && table.is_none_or(|table| u64::try_from(table) == Ok(order.table_id))
@@ -378,7 +401,8 @@ impl Poster {
     fn read(&self, params: &Params, show: impl FnOnce(&Order) -> Value) -> Result<Value, Trouble> {
         let id = needed(params, "transaction_id")?;
         let mut account = self.account();
-        account.find(id).map(|order| show(order)).ok_or(NO_ID)
+        let now = self.ground.clock.now();
+        account.find(id).filter(|order| order.seen_from <= now).map(|order| show(order)).ok_or(NO_ID)
     }
 
     fn create(&self, params: &Params) -> Result<Value, Trouble> {
@@ -400,7 +424,7 @@ impl Poster {
         let (mut account, id, now) = self.open_for_change(params)?;
         let dish = find_dish(needed(params, "product_id")?).ok_or(NO_PRODUCT)?;
         let price = money(params, "price")?.map(|price| price.0);
-        account.add(id, dish, price, now).map(|line| object!({"transaction_product": line})).ok_or(NO_RECEIPT)
+        account.add(id, dish, price, "", now).map(|line| object!({"transaction_product": line})).ok_or(NO_RECEIPT)
     }
 
     fn change_count(&self, params: &Params) -> Result<Value, Trouble> {
@@ -557,6 +581,7 @@ impl Account {
             user_id: user,
             guests,
             opened,
+            seen_from: Monotonic::default(),
             closed: None,
             payed_cert: Tiyn::ZERO,
             reason: 0,
@@ -569,25 +594,52 @@ impl Account {
         id
     }
 
-    fn add(&mut self, id: u64, dish: Dish, price: Option<i64>, now: Wall) -> Option<u64> {
+    fn add(&mut self, id: u64, dish: Dish, price: Option<i64>, modifiers: &str, now: Wall) -> Option<u64> {
         let line_id = self.next_line;
+        let modification = self.modification(modifiers);
         let order = self.find(id)?;
         let price = price.unwrap_or(dish.price);
-        let line = match order.lines.iter_mut().find(|line| line.dish.product == dish.product && line.price == price) {
-            Some(line) => {
-                line.count += 1;
-                line.changed = now;
-                line.id
-            }
-            None => {
-                order.lines.push(Line { id: line_id, dish, price, count: 1, changed: now });
-                line_id
-            }
-        };
-        order.note("additem", [dish.product, 0, 0], now, object!({"price": Tiyn(price).decimal()}));
+        let line =
+            match order.lines.iter_mut().find(|line| {
+                line.dish.product == dish.product && line.price == price && line.modification == modification
+            }) {
+                Some(line) => {
+                    line.count += 1;
+                    line.changed = now;
+                    line.id
+                }
+                None => {
+                    order.lines.push(Line {
+                        id: line_id,
+                        dish,
+                        price,
+                        count: 1,
+                        changed: now,
+                        modification,
+                        modifiers: modifiers.to_owned(),
+                    });
+                    line_id
+                }
+            };
+        order.note("additem", [dish.product, 0, modification], now, object!({"price": Tiyn(price).decimal()}));
         order.recount();
         self.next_line += 1;
         Some(line)
+    }
+}
+
+impl Account {
+    /// The id of a text of modifiers; 0 for none.
+    fn modification(&mut self, modifiers: &str) -> u64 {
+        if modifiers.is_empty() {
+            return 0;
+        }
+        let known = self.modifiers.iter().position(|known| known == modifiers);
+        let place = known.unwrap_or_else(|| {
+            self.modifiers.push(modifiers.to_owned());
+            self.modifiers.len() - 1
+        });
+        u64::try_from(place).unwrap_or(u64::MAX - 1) + 1
     }
 }
 
@@ -725,15 +777,15 @@ impl Line {
 
     fn bare(&self) -> Value {
         object!({
-            "product_id": self.dish.product.to_string(), "modification_id": "0", "num": self.count.to_string(),
+            "product_id": self.dish.product.to_string(), "modification_id": self.modification.to_string(), "num": self.count.to_string(),
             "product_price": self.price.to_string(), "payed_sum": self.sum().0.to_string(), "print_fiscal": "0",
         })
     }
 
     fn full(&self) -> Value {
         object!({
-            "product_id": self.dish.product.to_string(), "product_name": self.dish.name, "modification_id": "0",
-            "modificator_name": null, "weight_flag": "0", "num": format!("{}.0000000", self.count),
+            "product_id": self.dish.product.to_string(), "product_name": self.dish.name, "modification_id": self.modification.to_string(),
+            "modificator_name": if self.modifiers.is_empty() { Value::Null } else { self.modifiers.clone().into() }, "weight_flag": "0", "num": format!("{}.0000000", self.count),
             "time": self.changed.0.to_string(), "workshop": self.dish.workshop.to_string(), "barcode": "",
             "product_code": "", "category_id": "1", "product_sum": self.sum().0.to_string(),
             "payed_sum": self.sum().0.to_string(), "discount": "0", "bonus_sum": "0", "cert_sum": "0", "round_sum": "0",

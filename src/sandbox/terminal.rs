@@ -554,7 +554,7 @@ impl Terminal {
             "actualize" => self.actualize(ask),
             _ => Ok(self.device_info()),
         };
-        if let Err((BAD_PARAMETER | REGISTRATION | NOT_UNKNOWN, text)) = &result {
+        if let Err((BAD_PARAMETER | REGISTRATION | NOT_UNKNOWN | BUSY, text)) = &result {
             self.gate.complain(format!("{call} refused: {text}"));
         }
         envelope(200, result)

@@ -38,7 +38,7 @@ async fn stage(change: impl FnOnce(&mut WorldOptions)) -> Stage0 {
     let spawner = Spawner::new(|task| drop(tokio::spawn(task)));
     let world = World::start(options, clock.clone(), Ids::seeded(7), &spawner, stop).await.unwrap();
     world.aipay().set_webhook_url(Some(world.bot_url()));
-    // Each request on its own connection: a kept one would be retried by the client and hide a fault.
+    // Each request on its own connection, so that no request meets a line that an earlier fault broke.
     let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
     Stage0 { world, clock, http, hand }
 }
@@ -511,6 +511,20 @@ async fn orders_are_made_over_the_api_and_at_the_register() {
     );
     assert_eq!((poster.orders()[0].closes, poster.orders()[0].payed_cash), (1, Tiyn(660_000)));
     assert!(poster.violations().is_empty(), "{:?}", poster.violations());
+}
+
+#[tokio::test]
+async fn an_order_of_the_register_is_seen_late_and_keeps_its_modifiers() {
+    let stage = stage(|options| options.poster.register_lag = Duration::from_secs(20)).await;
+    let poster = stage.world.poster();
+    let id = poster.open_order(5, "Мария", &[(3, 1)]);
+    assert!(poster.add_dish_with(id, 3, "острый, без лука"));
+    let call = format!("dash.getTransactionProducts?transaction_id={id}");
+    assert_eq!(stage.poster(&call).await["error"]["code"], 32);
+    stage.clock.advance(Duration::from_secs(20));
+    let lines = stage.poster(&call).await["response"].clone();
+    assert_eq!(lines[0]["modificator_name"], "острый, без лука");
+    assert_eq!((&lines[0]["modification_id"], &lines[1]["modification_id"]), (&json!("1"), &json!("0")));
 }
 
 struct OnePrinter(Mutex<String>);

@@ -15,6 +15,7 @@ pub mod bot;
 pub mod control;
 pub mod faults;
 pub mod gate;
+pub mod menu;
 pub mod poster;
 pub mod terminal;
 #[cfg(test)]

@@ -1,3 +1,221 @@
-//! The outside world as real servers on loopback.
+//! The outside world as real servers on loopback, each speaking its partner's documented protocol strictly: AiPay, Poster, Kaspi
+//! terminals, a bot, and a page to play guest, waiter and bad luck. Used by `kassad demo`, `kassad sandbox`, integrators and the tests.
+//! A partner is a state behind a short lock, a router, and hands for the people around it; it never knows who calls.
 
+use crate::host::clock::Clock;
+use crate::host::ids::Ids;
+use crate::host::tasks::{Spawner, Stop};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+
+pub mod aipay;
+pub mod bot;
+pub mod control;
+pub mod faults;
+pub mod gate;
+pub mod menu;
+pub mod poster;
 pub mod printer;
+pub mod terminal;
+#[cfg(test)]
+mod tests;
+
+use aipay::{AiPay, AiPayOptions};
+use bot::{Bot, BotOptions};
+use control::PrinterView;
+pub use gate::{AutoGuest, Ground, Stage, Tripwire, serve, serve_partner};
+use poster::{Poster, PosterOptions};
+use terminal::{Terminal, TerminalOptions};
+
+/// Ports on 127.0.0.1; 0 lets the system choose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    /// The control page.
+    pub control: u16,
+    /// AiPay.
+    pub aipay: u16,
+    /// Poster.
+    pub poster: u16,
+    /// The bot.
+    pub bot: u16,
+    /// The first terminal; the next ones follow it.
+    pub terminal: u16,
+}
+
+/// What the world is made of.
+#[derive(Clone, Debug)]
+pub struct WorldOptions {
+    /// Where everybody listens.
+    pub ports: Ports,
+    /// The payment cloud.
+    pub aipay: AiPayOptions,
+    /// The till software.
+    pub poster: PosterOptions,
+    /// The terminals, one per till.
+    pub terminals: Vec<TerminalOptions>,
+    /// The bot.
+    pub bot: BotOptions,
+}
+
+impl Default for WorldOptions {
+    /// One of each, on free ports.
+    fn default() -> WorldOptions {
+        WorldOptions {
+            ports: Ports::default(),
+            aipay: AiPayOptions::default(),
+            poster: PosterOptions::default(),
+            terminals: vec![TerminalOptions::default()],
+            bot: BotOptions::default(),
+        }
+    }
+}
+
+/// One running world. Clones are hands on the same world.
+#[derive(Clone)]
+pub struct World(Arc<Parts>);
+
+struct Parts {
+    ground: Ground,
+    aipay: Arc<AiPay>,
+    poster: Arc<Poster>,
+    terminals: Vec<Arc<Terminal>>,
+    bot: Arc<Bot>,
+    printers: Mutex<Vec<Arc<dyn PrinterView>>>,
+    addresses: Addresses,
+}
+
+struct Addresses {
+    control: SocketAddr,
+    aipay: SocketAddr,
+    poster: SocketAddr,
+    bot: SocketAddr,
+    terminals: Vec<SocketAddr>,
+}
+
+impl World {
+    /// Binds all ports and starts all servers; they run until the stop.
+    pub async fn start(
+        options: WorldOptions,
+        clock: Clock,
+        ids: Ids,
+        spawner: &Spawner,
+        stop: Stop,
+    ) -> Result<World, io::Error> {
+        let ground = Ground { clock, ids, spawner: spawner.clone(), stop };
+        let ports = options.ports;
+        let (control, control_at) = bind(ports.control).await?;
+        let aipay = AiPay::new(&ground, options.aipay);
+        let aipay_at = open(&ground, ports.aipay, aipay.router(), aipay.faults()).await?;
+        let poster = Poster::new(&ground, options.poster);
+        let poster_at = open(&ground, ports.poster, poster.router(), poster.faults()).await?;
+        let bot = Bot::new(&ground, options.bot);
+        let bot_at = open(&ground, ports.bot, bot.router(), bot.faults()).await?;
+        let mut terminals = Vec::new();
+        let mut terminals_at = Vec::new();
+        for (place, options) in (0_u16..).zip(options.terminals) {
+            let port = if ports.terminal == 0 { 0 } else { ports.terminal.saturating_add(place) };
+            let terminal = Terminal::new(&ground, options);
+            terminals_at.push(open(&ground, port, terminal.router(), terminal.faults()).await?);
+            terminals.push(terminal);
+        }
+        let addresses =
+            Addresses { control: control_at, aipay: aipay_at, poster: poster_at, bot: bot_at, terminals: terminals_at };
+        let printers = Mutex::default();
+        let world =
+            World(Arc::new(Parts { ground: ground.clone(), aipay, poster, terminals, bot, printers, addresses }));
+        ground.spawner.start(serve(control, control::router(world.clone()), ground.stop.clone()));
+        Ok(world)
+    }
+
+    /// AiPay.
+    pub fn aipay(&self) -> &Arc<AiPay> {
+        &self.0.aipay
+    }
+
+    /// Poster.
+    pub fn poster(&self) -> &Arc<Poster> {
+        &self.0.poster
+    }
+
+    /// The terminals, in the order of the options.
+    pub fn terminals(&self) -> &[Arc<Terminal>] {
+        &self.0.terminals
+    }
+
+    /// The bot.
+    pub fn bot(&self) -> &Arc<Bot> {
+        &self.0.bot
+    }
+
+    /// The printers on the page.
+    pub fn printers(&self) -> Vec<Arc<dyn PrinterView>> {
+        self.0.printers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a printer on the page.
+    pub fn plug_printer(&self, printer: Arc<dyn PrinterView>) {
+        self.0.printers.lock().unwrap_or_else(PoisonError::into_inner).push(printer);
+    }
+
+    /// The world's time.
+    pub fn clock(&self) -> &Clock {
+        &self.0.ground.clock
+    }
+
+    /// The world's chance.
+    pub fn ids(&self) -> &Ids {
+        &self.0.ground.ids
+    }
+
+    /// AiPay's base address.
+    pub fn aipay_base(&self) -> String {
+        format!("http://{}/v1", self.0.addresses.aipay)
+    }
+
+    /// Poster's base address.
+    pub fn poster_base(&self) -> String {
+        format!("http://{}/api", self.0.addresses.poster)
+    }
+
+    /// A terminal's address without `/v2`; none when there is no such terminal.
+    pub fn terminal_base(&self, place: usize) -> Option<String> {
+        self.0.addresses.terminals.get(place).map(|address| format!("http://{address}"))
+    }
+
+    /// Where the bot takes webhooks.
+    pub fn bot_url(&self) -> String {
+        format!("http://{}/webhook/aipay", self.0.addresses.bot)
+    }
+
+    /// The control page.
+    pub fn control_url(&self) -> String {
+        format!("http://{}/", self.0.addresses.control)
+    }
+
+    /// Sets or takes away the tripwire of every partner.
+    pub fn set_tripwire(&self, tripwire: Option<Tripwire>) {
+        self.0.aipay.set_tripwire(tripwire.clone());
+        self.0.poster.set_tripwire(tripwire.clone());
+        self.0.bot.set_tripwire(tripwire.clone());
+        self.0.terminals.iter().for_each(|terminal| terminal.set_tripwire(tripwire.clone()));
+    }
+}
+
+async fn bind(port: u16) -> Result<(TcpListener, SocketAddr), io::Error> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+async fn open(
+    ground: &Ground,
+    port: u16,
+    router: axum::Router,
+    faults: &Arc<faults::Faults>,
+) -> Result<SocketAddr, io::Error> {
+    let (listener, address) = bind(port).await?;
+    ground.spawner.start(serve_partner(listener, router, Arc::clone(faults), ground.stop.clone()));
+    Ok(address)
+}

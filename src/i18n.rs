@@ -278,7 +278,6 @@ const TABLE: &[Row] = &[
     ("page.minutes", "{minutes} мин", "{minutes} мин", "{minutes} min"),
     ("page.devices", "Құрылғылар", "Устройства", "Devices"),
     ("page.lines", "Тағамдар", "Блюда", "Dishes"),
-    ("page.pin", "ПИН-код", "ПИН-код", "PIN"),
 ];
 
 #[cfg(test)]

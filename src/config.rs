@@ -1,1 +1,836 @@
-//! The TOML as types.
+//! The configuration as types. Unknown keys and sections are refused, and every fault is told at once, with its line, its key, the
+//! problem and the cure. What a driver's own keys are is told by the registry ([`Kind::keys`]), so a new driver changes nothing here.
+//! Secrets are never values: a key names a file, under `$CREDENTIALS_DIRECTORY` where systemd sets it, else beside the configuration.
+
+use crate::drivers::{Build, KINDS, Key, Kind, Setup, Takes, Value, Vault};
+use crate::host::secret::Secret;
+use jiff::tz::TimeZone;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// The most secrets that are accepted at once for one partner, for rotation.
+pub const SECRETS_MAX: usize = 3;
+
+/// The longest name of a device, cloud, bot or station, in characters.
+pub const NAME_CHARS_MAX: usize = 32;
+
+/// The shortest and longest gap between two looks at the POS's open orders, in seconds.
+pub const POLL_S: std::ops::RangeInclusive<i64> = 1..=300;
+
+/// The gap between two looks at the POS's open orders when nothing else is told, in seconds.
+pub const POLL_S_USUAL: u32 = 5;
+
+const SECTIONS: &[&str] =
+    &["shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "printer", "station", "tunnel", "log"];
+const SECTIONS_LATER: &[&str] = &["fiscal", "notify"];
+const ROLES: &[(&str, Role)] = &[("receipt", Role::Receipt)];
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The line, from 1; 0 where the file as a whole is meant.
+    pub line: usize,
+    /// The key with its section: `printer.receipt.paper`.
+    pub key: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What would be right.
+    pub cure: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "line {}: {}: {}; {}", self.line, self.key, self.problem, self.cure)
+    }
+}
+
+/// The shop.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    /// What stands on the page and on paper.
+    pub name: String,
+    /// Where its clock stands.
+    pub timezone: TimeZone,
+    /// When its business day ends, in minutes after midnight.
+    pub business_day_ends_min: u16,
+}
+
+/// The two listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// What the tunnel exposes.
+    pub public: SocketAddr,
+    /// The counter page and the API.
+    pub local: SocketAddr,
+}
+
+/// A device or partner: what every one of them has, and its driver's own keys.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its name, unique in its family.
+    pub name: String,
+    /// Its line of the registry.
+    pub kind: &'static Kind,
+    /// The base address.
+    pub address: String,
+    /// The driver's own keys, checked against [`Kind::keys`].
+    pub keys: BTreeMap<String, Value>,
+    /// The files of its secrets by the key that names them.
+    pub secret_files: BTreeMap<String, Vec<PathBuf>>,
+    /// Where its section begins.
+    pub line: usize,
+}
+
+/// The till software.
+#[derive(Clone, Debug)]
+pub struct PosConfig {
+    /// The partner.
+    pub device: Device,
+    /// The gap between two looks at its open orders, in seconds.
+    pub poll_s: u32,
+}
+
+/// What a printer prints besides the tickets of its stations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The guest's receipts.
+    Receipt,
+}
+
+/// A printer.
+#[derive(Clone, Debug)]
+pub struct PrinterConfig {
+    /// The device.
+    pub device: Device,
+    /// What it prints; stations need no role.
+    pub roles: Vec<Role>,
+}
+
+/// A place in the kitchen that gets tickets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Station {
+    /// Its name, as the ticket shows it.
+    pub name: String,
+    /// The printer that serves it.
+    pub printer: String,
+    /// The POS's own id of it.
+    pub workshop: String,
+}
+
+/// How a bot's webhook is signed and worded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `X-AiPay-Signature` and an event.
+    A,
+    /// `X-Signature` and a status.
+    B,
+}
+
+/// Where a bot's webhooks go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BotWebhook {
+    /// The address.
+    pub url: String,
+    /// The file of the secret that signs them.
+    pub secret_file: PathBuf,
+}
+
+/// Who may call `/v1/invoices`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bot {
+    /// Its name.
+    pub name: String,
+    /// The file of its key.
+    pub api_key_file: PathBuf,
+    /// Where its webhooks go; without it the bot asks.
+    pub webhook: Option<BotWebhook>,
+    /// How they are signed and worded.
+    pub dialect: Dialect,
+    /// The cloud that its invoices go to.
+    pub cloud: String,
+    /// Where its section begins.
+    pub line: usize,
+}
+
+/// How the public listener is reached from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tunnel {
+    /// Not by us.
+    None,
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The shop.
+    pub shop: Shop,
+    /// The two listeners.
+    pub listen: Listen,
+    /// The file of the ledger.
+    pub ledger: PathBuf,
+    /// Terminals at the counter.
+    pub terminals: Vec<Device>,
+    /// Payment clouds; their names are their webhook paths.
+    pub clouds: Vec<Device>,
+    /// Bots.
+    pub bots: Vec<Bot>,
+    /// The till software.
+    pub pos: Option<PosConfig>,
+    /// Printers.
+    pub printers: Vec<PrinterConfig>,
+    /// Places in the kitchen.
+    pub stations: Vec<Station>,
+    /// The way in from outside.
+    pub tunnel: Tunnel,
+    /// The least important line that is logged.
+    pub log_level: tracing::Level,
+}
+
+impl Config {
+    /// Reads the file with the registry of this build; secrets lie under `$CREDENTIALS_DIRECTORY`, else beside the file.
+    pub fn read(path: &Path) -> Result<Config, Vec<Fault>> {
+        let text = std::fs::read_to_string(path).map_err(|cause| {
+            vec![Fault {
+                line: 0,
+                key: path.display().to_string(),
+                problem: format!("cannot be read: {cause}"),
+                cure: "name the file with --config and let this user read it".to_owned(),
+            }]
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let secrets = std::env::var_os("CREDENTIALS_DIRECTORY").map_or(folder.to_owned(), PathBuf::from);
+        parse_text(&text, folder, &secrets, KINDS)
+    }
+
+    /// Reads a text with the registry of this build; relative paths start at `folder`.
+    pub fn parse(text: &str, folder: &Path) -> Result<Config, Vec<Fault>> {
+        Config::parse_with(text, folder, KINDS)
+    }
+
+    /// Reads a text with a registry of the caller's.
+    pub fn parse_with(text: &str, folder: &Path, kinds: &'static [Kind]) -> Result<Config, Vec<Fault>> {
+        parse_text(text, folder, folder, kinds)
+    }
+
+    /// Reads a device's secrets and gives all that its driver is built from.
+    pub fn setup(
+        &self,
+        device: &Device,
+        vault: Arc<dyn Vault>,
+        installation: &str,
+        utc_offset_s: i32,
+    ) -> Result<Setup, Fault> {
+        let mut secrets = BTreeMap::new();
+        for (key, files) in &device.secret_files {
+            let read = files.iter().map(|file| read_secret(file, device.line, &format!("{}.{key}", device.name)));
+            secrets.insert(key.clone(), read.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(Setup {
+            name: device.name.clone(),
+            address: device.address.clone(),
+            keys: device.keys.clone(),
+            secrets,
+            vault,
+            installation: installation.to_owned(),
+            utc_offset_s,
+        })
+    }
+}
+
+impl Bot {
+    /// Reads the bot's key and the secret of its webhooks.
+    pub fn secrets(&self) -> Result<(Secret, Option<Secret>), Fault> {
+        let api_key = read_secret(&self.api_key_file, self.line, &format!("bot.{}.api_key_file", self.name))?;
+        let key = format!("bot.{}.webhook_secret_file", self.name);
+        let webhook = self.webhook.as_ref().map(|webhook| read_secret(&webhook.secret_file, self.line, &key));
+        Ok((api_key, webhook.transpose()?))
+    }
+}
+
+fn read_secret(file: &Path, line: usize, key: &str) -> Result<Secret, Fault> {
+    Secret::read(file).map_err(|cause| Fault {
+        line,
+        key: key.to_owned(),
+        problem: cause.to_string(),
+        cure: "put the secret there as one line, readable by this user only".to_owned(),
+    })
+}
+
+/// Checks the form of an address: `tcp://host:port`, `serial:/dev/…`, `usb:/dev/…`, `http://…` or `https://…`.
+fn check_address(address: &str) -> Result<(), &'static str> {
+    const FORMS: &str = "write tcp://HOST:PORT, serial:/dev/NAME?baud=9600, usb:/dev/usb/lp0, http://… or https://…";
+    if address.chars().any(|sign| sign.is_whitespace() || sign.is_control()) {
+        return Err(FORMS);
+    }
+    let rest = |prefix: &str| address.strip_prefix(prefix).filter(|rest| !rest.is_empty());
+    let tcp = rest("tcp://").and_then(|rest| rest.rsplit_once(':'));
+    let well = if address.starts_with("tcp://") {
+        tcp.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0))
+    } else {
+        rest("serial:").or(rest("usb:")).is_some_and(|path| path.starts_with('/'))
+            || rest("https://").or(rest("http://")).is_some_and(|rest| !rest.starts_with('/'))
+    };
+    if well { Ok(()) } else { Err(FORMS) }
+}
+
+/// What all readers of one text share.
+struct Source<'a> {
+    starts: Vec<usize>,
+    folder: &'a Path,
+    secrets: &'a Path,
+    kinds: &'static [Kind],
+    faults: Vec<Fault>,
+}
+
+impl Source<'_> {
+    fn line(&self, span: Range<usize>) -> usize {
+        self.starts.partition_point(|start| *start <= span.start)
+    }
+
+    fn fault(&mut self, line: usize, key: impl Into<String>, problem: impl Into<String>, cure: impl Into<String>) {
+        self.faults.push(Fault { line, key: key.into(), problem: problem.into(), cure: cure.into() });
+    }
+}
+
+/// One section while it is read: what is asked for is known, the rest is refused at the end.
+struct Section<'a> {
+    path: String,
+    line: usize,
+    table: &'a DeTable<'a>,
+    known: BTreeSet<&'a str>,
+}
+
+fn parse_text(text: &str, folder: &Path, secrets: &Path, kinds: &'static [Kind]) -> Result<Config, Vec<Fault>> {
+    let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let mut source = Source { starts, folder, secrets, kinds, faults: Vec::new() };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let line = source.line(error.span().unwrap_or(0..0));
+        source.fault(
+            line,
+            "toml",
+            error.message(),
+            "the file must be TOML: texts in quotes, one key a line, each once",
+        );
+    }
+    let root = document.get_ref();
+    refuse_unknown_sections(root, &mut source);
+    let config = read_config(root, &mut source);
+    let mut faults = source.faults;
+    if faults.is_empty() {
+        return Ok(config);
+    }
+    faults.sort_by(|one, other| (one.line, &one.key).cmp(&(other.line, &other.key)));
+    Err(faults)
+}
+
+fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
+    let shop = read_shop(root, source);
+    let listen = read_listen(root, source);
+    let ledger = read_ledger(root, source);
+    let terminals = many(root, source, "terminal", |section, source| device(section, source, &[]));
+    let clouds = many(root, source, "cloud", |section, source| device(section, source, &[]));
+    let pos = read_pos(root, source);
+    let printers = many(root, source, "printer", read_printer);
+    let names = |devices: Vec<&str>| devices.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    let printer_names = names(listed_names(root, "printer"));
+    let cloud_names = names(listed_names(root, "cloud"));
+    let stations = many(root, source, "station", |section, source| read_station(section, source, &printer_names));
+    let bots = many(root, source, "bot", |section, source| read_bot(section, source, &cloud_names));
+    let tunnel = read_tunnel(root, source);
+    let log_level = read_log(root, source);
+    Config { shop, listen, ledger, terminals, clouds, bots, pos, printers, stations, tunnel, log_level }
+}
+
+fn read_shop(root: &DeTable<'_>, source: &mut Source<'_>) -> Shop {
+    let mut section = one(root, source, "shop");
+    let name = section.text(source, "name").unwrap_or_else(|| "Касса".to_owned());
+    let zone = section.text(source, "timezone").unwrap_or_else(|| "Asia/Almaty".to_owned());
+    let timezone = TimeZone::get(&zone).unwrap_or_else(|_| {
+        section.fault(source, "timezone", format!("there is no time zone {zone:?}"), "write one like \"Asia/Almaty\"");
+        TimeZone::UTC
+    });
+    let ends = section.text(source, "business_day_ends").unwrap_or_else(|| "06:00".to_owned());
+    let business_day_ends_min = minutes(&ends).unwrap_or_else(|| {
+        section.fault(source, "business_day_ends", format!("{ends:?} is no time of day"), "write it like \"06:00\"");
+        0
+    });
+    section.refuse_unknown(source);
+    Shop { name, timezone, business_day_ends_min }
+}
+
+fn read_listen(root: &DeTable<'_>, source: &mut Source<'_>) -> Listen {
+    let mut section = one(root, source, "listen");
+    let public = section.socket(source, "public", SocketAddr::from(([127, 0, 0, 1], 8790)));
+    let local = section.socket(source, "local", SocketAddr::from(([127, 0, 0, 1], 8780)));
+    if public.port() == local.port() && public.port() != 0 {
+        section.fault(source, "local", "both listeners have the same port", "give each its own: 8790 and 8780");
+    }
+    section.refuse_unknown(source);
+    Listen { public, local }
+}
+
+fn read_ledger(root: &DeTable<'_>, source: &mut Source<'_>) -> PathBuf {
+    let mut section = one(root, source, "ledger");
+    let path = section.text(source, "path").unwrap_or_else(|| "/var/lib/kassad/ledger.db".to_owned());
+    section.refuse_unknown(source);
+    source.folder.join(path)
+}
+
+fn read_pos(root: &DeTable<'_>, source: &mut Source<'_>) -> Option<PosConfig> {
+    root.get("pos")?;
+    let mut section = one(root, source, "pos");
+    let poll = section.number(source, "poll_s").unwrap_or(i64::from(POLL_S_USUAL));
+    if !POLL_S.contains(&poll) {
+        let cure = format!("write {} to {} seconds", POLL_S.start(), POLL_S.end());
+        section.fault(source, "poll_s", format!("{poll} is out of bounds"), cure);
+    }
+    let device = device(&mut section, source, &["poll_s"])?;
+    Some(PosConfig { device, poll_s: u32::try_from(poll).unwrap_or(POLL_S_USUAL) })
+}
+
+fn read_printer(section: &mut Section<'_>, source: &mut Source<'_>) -> Option<PrinterConfig> {
+    let words = section.texts(source, "roles").unwrap_or_default();
+    let mut roles = Vec::new();
+    for word in words {
+        match ROLES.iter().find(|(name, _)| *name == word) {
+            Some((_, role)) => roles.push(*role),
+            None => {
+                let cure = format!("roles are {}; a kitchen printer needs none, only a [[station]]", role_words());
+                section.fault(source, "roles", format!("there is no role {word:?}"), cure);
+            }
+        }
+    }
+    let device = device(section, source, &["roles"])?;
+    Some(PrinterConfig { device, roles })
+}
+
+fn role_words() -> String {
+    ROLES.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(", ")
+}
+
+fn read_station(section: &mut Section<'_>, source: &mut Source<'_>, printers: &[String]) -> Option<Station> {
+    let name = section.need_text(source, "name", "the name that the ticket shows");
+    let printer = section.need_text(source, "printer", "the name of a [[printer]]");
+    if let Some(printer) = &printer {
+        section.must_be_listed(source, "printer", printer, printers);
+    }
+    let workshop = match section.get("workshop").map(Spanned::get_ref) {
+        Some(DeValue::Integer(_)) => section.number(source, "workshop").map(|number| number.to_string()),
+        _ => section.need_text(source, "workshop", "the POS's own id of the station"),
+    };
+    section.refuse_unknown(source);
+    Some(Station { name: name?, printer: printer?, workshop: workshop? })
+}
+
+fn read_bot(section: &mut Section<'_>, source: &mut Source<'_>, clouds: &[String]) -> Option<Bot> {
+    let name = section.need_name(source);
+    let api_key_file = section.need_text(source, "api_key_file", "the file of the bot's key");
+    let cloud = section.need_text(source, "cloud", "the name of a [[cloud]]");
+    if let Some(cloud) = &cloud {
+        section.must_be_listed(source, "cloud", cloud, clouds);
+    }
+    let dialect = match section.text(source, "dialect").as_deref() {
+        None | Some("A") => Dialect::A,
+        Some("B") => Dialect::B,
+        Some(other) => {
+            section.fault(source, "dialect", format!("there is no dialect {other:?}"), "write \"A\" or \"B\"");
+            Dialect::A
+        }
+    };
+    let url = section.text(source, "webhook_url");
+    let secret = section.text(source, "webhook_secret_file");
+    if url.as_deref().is_some_and(|url| !url.starts_with("http") || check_address(url).is_err()) {
+        section.fault(source, "webhook_url", "it is no web address", "write http://… or https://…");
+    }
+    let webhook = match (url, secret) {
+        (Some(url), Some(file)) => Some(BotWebhook { url, secret_file: source.secrets.join(file) }),
+        (None, None) => None,
+        (Some(_), None) => {
+            section.fault(source, "webhook_secret_file", "it is missing", "name the file of the secret that signs");
+            None
+        }
+        (None, Some(_)) => {
+            section.fault(source, "webhook_url", "it is missing", "say where the webhooks go, or drop the secret");
+            None
+        }
+    };
+    section.refuse_unknown(source);
+    let api_key_file = source.secrets.join(api_key_file?);
+    Some(Bot { name: name?, api_key_file, webhook, dialect, cloud: cloud?, line: section.line })
+}
+
+fn read_tunnel(root: &DeTable<'_>, source: &mut Source<'_>) -> Tunnel {
+    let mut section = one(root, source, "tunnel");
+    if let Some(kind) = section.text(source, "kind").filter(|kind| kind != "none") {
+        let cure = "write \"none\" and bring the public listener out by a tunnel of your own";
+        section.fault(source, "kind", format!("a tunnel of kind {kind:?} is not in this version"), cure);
+    } else {
+        section.refuse_unknown(source);
+    }
+    Tunnel::None
+}
+
+fn read_log(root: &DeTable<'_>, source: &mut Source<'_>) -> tracing::Level {
+    const LEVELS: &[(&str, tracing::Level)] = &[
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+        ("trace", tracing::Level::TRACE),
+    ];
+    let mut section = one(root, source, "log");
+    let word = section.text(source, "level").unwrap_or_else(|| "info".to_owned());
+    let level = LEVELS.iter().find(|(name, _)| *name == word).map(|(_, level)| *level);
+    if level.is_none() {
+        let cure = "write error, warn, info, debug or trace";
+        section.fault(source, "level", format!("there is no level {word:?}"), cure);
+    }
+    section.refuse_unknown(source);
+    level.unwrap_or(tracing::Level::INFO)
+}
+
+/// Reads what every device has and its driver's own keys; `base` are the keys that the section has read already.
+fn device(section: &mut Section<'_>, source: &mut Source<'_>, base: &[&str]) -> Option<Device> {
+    let name = section.need_name(source);
+    let word = section.need_text(source, "kind", "the driver");
+    let address = section.need_text(source, "address", "where it is");
+    if let Some(address) = &address
+        && let Err(cure) = check_address(address)
+    {
+        section.fault(source, "address", format!("{address:?} is no address"), cure);
+    }
+    let kind = kind(section, source, &word?)?;
+    let (mut keys, mut secret_files) = (BTreeMap::new(), BTreeMap::new());
+    for key in kind.keys.iter().filter(|key| !base.contains(&key.name)) {
+        match section.driver_key(source, key) {
+            Some(Given::Value(value)) => drop(keys.insert(key.name.to_owned(), value)),
+            Some(Given::Files(files)) => drop(secret_files.insert(key.name.to_owned(), files)),
+            None => {}
+        }
+    }
+    section.refuse_unknown(source);
+    Some(Device { name: name?, kind, address: address?, keys, secret_files, line: section.line })
+}
+
+/// Looks a kind up and checks that it belongs into this section.
+fn kind(section: &mut Section<'_>, source: &mut Source<'_>, word: &str) -> Option<&'static Kind> {
+    let family = section.family().to_owned();
+    let found = source.kinds.iter().find(|kind| kind.name == word);
+    if let Some(kind) = found
+        && section_of(&kind.build) != family
+    {
+        let right = section_of(&kind.build);
+        section.fault(source, "kind", format!("{word:?} is a {right}, not a {family}"), format!("move it to {right}"));
+        return None;
+    }
+    if found.is_none() {
+        let words: Vec<&str> =
+            source.kinds.iter().filter(|kind| section_of(&kind.build) == family).map(|kind| kind.name).collect();
+        let cure = match nearest(word, words.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None if words.is_empty() => "this build has no driver of that family".to_owned(),
+            None => format!("known here: {}", words.join(", ")),
+        };
+        section.fault(source, "kind", format!("there is no driver {word:?}"), cure);
+    }
+    found
+}
+
+fn section_of(build: &Build) -> &'static str {
+    match build {
+        Build::Terminal(_) => "terminal",
+        Build::Cloud(_) => "cloud",
+        Build::Pos(_) => "pos",
+        Build::Printer(_) => "printer",
+    }
+}
+
+/// What a driver's key was given.
+enum Given {
+    Value(Value),
+    Files(Vec<PathBuf>),
+}
+
+impl<'a> Section<'a> {
+    fn get(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.table.get(key)
+    }
+
+    fn family(&self) -> &str {
+        self.path.split('.').next().unwrap_or(&self.path)
+    }
+
+    /// The value of a key, which is known from now on, with its line.
+    fn take(&mut self, key: &'a str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.insert(key);
+        self.get(key)
+    }
+
+    fn fault(&self, source: &mut Source<'_>, key: &str, problem: impl Into<String>, cure: impl Into<String>) {
+        let line = self.get(key).map_or(self.line, |value| source.line(value.span()));
+        source.fault(line, format!("{}.{key}", self.path), problem, cure);
+    }
+
+    fn wrong_type(&self, source: &mut Source<'_>, key: &str, wanted: &str) {
+        self.fault(source, key, "it has the wrong type", format!("write {wanted}"));
+    }
+
+    fn text(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<String> {
+        match self.take(key)?.get_ref() {
+            DeValue::String(text) if !text.trim().is_empty() => return Some(text.to_string()),
+            DeValue::String(_) => self.fault(source, key, "it is empty", "write a text"),
+            _ => self.wrong_type(source, key, "a text in quotes"),
+        }
+        None
+    }
+
+    fn need_text(&mut self, source: &mut Source<'_>, key: &'a str, what: &str) -> Option<String> {
+        if self.get(key).is_none() {
+            self.known.insert(key);
+            self.fault(source, key, "it is missing", format!("add {key} = \"…\": {what}"));
+            return None;
+        }
+        self.text(source, key)
+    }
+
+    /// A name that can stand in a path, a file name and a log line.
+    fn need_name(&mut self, source: &mut Source<'_>) -> Option<String> {
+        let name = self.need_text(source, "name", "a short name of your own")?;
+        let plain = |sign: char| sign.is_ascii_lowercase() || sign.is_ascii_digit() || "-_".contains(sign);
+        if !name.chars().all(plain) || name.len() > NAME_CHARS_MAX {
+            let cure = format!("use a-z, 0-9, - and _, at most {NAME_CHARS_MAX} of them");
+            self.fault(source, "name", format!("{name:?} cannot be a name"), cure);
+        }
+        Some(name)
+    }
+
+    fn number(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<i64> {
+        let number = match self.take(key)?.get_ref() {
+            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.wrong_type(source, key, "a whole number without quotes");
+        }
+        number
+    }
+
+    fn texts(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<Vec<String>> {
+        let texts = match self.take(key)?.get_ref() {
+            DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        if texts.is_none() {
+            self.wrong_type(source, key, "a list of texts: [\"…\", \"…\"]");
+        }
+        texts
+    }
+
+    fn socket(&mut self, source: &mut Source<'_>, key: &'a str, usual: SocketAddr) -> SocketAddr {
+        let Some(text) = self.text(source, key) else { return usual };
+        text.parse().unwrap_or_else(|_| {
+            let cure = format!("write an address with its port, like \"{usual}\"");
+            self.fault(source, key, format!("{text:?} is no socket address"), cure);
+            usual
+        })
+    }
+
+    fn must_be_listed(&self, source: &mut Source<'_>, key: &str, name: &str, listed: &[String]) {
+        if !listed.iter().any(|known| known == name) {
+            let cure = match nearest(name, listed.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("add a [[{key}]] with this name"),
+            };
+            self.fault(source, key, format!("there is no {key} named {name:?}"), cure);
+        }
+    }
+
+    fn driver_key(&mut self, source: &mut Source<'_>, key: &'static Key) -> Option<Given> {
+        if self.get(key.name).is_none() {
+            self.known.insert(key.name);
+            if key.required {
+                self.fault(source, key.name, "it is missing", format!("add {}: {}", key.name, key.help));
+            }
+            return None;
+        }
+        match key.takes {
+            Takes::Text => self.text(source, key.name).map(Value::Text).map(Given::Value),
+            Takes::Number => self.number(source, key.name).map(Value::Number).map(Given::Value),
+            Takes::Texts => self.texts(source, key.name).map(Value::Texts).map(Given::Value),
+            Takes::Flag => {
+                let flag = self.take(key.name)?.get_ref().as_bool();
+                if flag.is_none() {
+                    self.wrong_type(source, key.name, "true or false");
+                }
+                flag.map(Value::Flag).map(Given::Value)
+            }
+            Takes::SecretFile => self.text(source, key.name).map(|file| Given::Files(vec![source.secrets.join(file)])),
+            Takes::SecretFiles => {
+                let files = self.texts(source, key.name)?;
+                if files.is_empty() || files.len() > SECRETS_MAX {
+                    let cure = format!("name 1 to {SECRETS_MAX} files");
+                    self.fault(source, key.name, format!("it names {} files", files.len()), cure);
+                }
+                Some(Given::Files(files.into_iter().map(|file| source.secrets.join(file)).collect()))
+            }
+        }
+    }
+
+    fn refuse_unknown(&self, source: &mut Source<'_>) {
+        for (key, _) in self.table.iter().filter(|(key, _)| !self.known.contains(key.get_ref().as_ref())) {
+            let cure = match nearest(key.get_ref(), self.known.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("keys here: {}", self.known.iter().copied().collect::<Vec<_>>().join(", ")),
+            };
+            let line = source.line(key.span());
+            source.fault(line, format!("{}.{}", self.path, key.get_ref()), "this key is not known", cure);
+        }
+    }
+}
+
+fn refuse_unknown_sections(root: &DeTable<'_>, source: &mut Source<'_>) {
+    for key in root.keys() {
+        let (name, line) = (key.get_ref().as_ref(), source.line(key.span()));
+        if SECTIONS_LATER.contains(&name) {
+            source.fault(line, name, "this section is not in this version", "take it out; it comes in a later one");
+        } else if !SECTIONS.contains(&name) {
+            let cure = match nearest(name, SECTIONS.iter().copied()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("sections are {}", SECTIONS.join(", ")),
+            };
+            source.fault(line, name, "this section or key is not known", cure);
+        }
+    }
+}
+
+static EMPTY: LazyLock<DeTable<'static>> = LazyLock::new(DeTable::new);
+
+/// The only section of a name; an empty one where it is missing.
+fn one<'a>(root: &'a DeTable<'a>, source: &mut Source<'_>, name: &'static str) -> Section<'a> {
+    let (table, line): (&'a DeTable<'a>, usize) = match root.get_key_value(name) {
+        None => (&EMPTY, 0),
+        Some((key, value)) => match value.get_ref() {
+            DeValue::Table(table) => (table, source.line(key.span())),
+            _ => {
+                let line = source.line(key.span());
+                source.fault(line, name, "it is no section", format!("write it once, as [{name}]"));
+                (&EMPTY, line)
+            }
+        },
+    };
+    Section { path: name.to_owned(), line, table, known: BTreeSet::new() }
+}
+
+/// All sections of a name, whose own names must differ.
+fn many<'a, T>(
+    root: &'a DeTable<'a>,
+    source: &mut Source<'_>,
+    name: &'static str,
+    mut read: impl FnMut(&mut Section<'a>, &mut Source<'_>) -> Option<T>,
+) -> Vec<T> {
+    let Some((key, value)) = root.get_key_value(name) else { return Vec::new() };
+    let DeValue::Array(items) = value.get_ref() else {
+        let line = source.line(key.span());
+        source.fault(line, name, "it is no list of sections", format!("write [[{name}]]"));
+        return Vec::new();
+    };
+    let (mut all, mut taken) = (Vec::new(), BTreeSet::new());
+    for (number, item) in items.iter().enumerate() {
+        let line = source.line(item.span());
+        let DeValue::Table(table) = item.get_ref() else {
+            source.fault(line, name, "it is no section", format!("write [[{name}]]"));
+            continue;
+        };
+        let own = table.get("name").and_then(|value| value.get_ref().as_str());
+        let path = own.map_or(format!("{name}.{}", number + 1), |own| format!("{name}.{own}"));
+        let mut section = Section { path, line, table, known: BTreeSet::new() };
+        if own.is_some_and(|own| !taken.insert(own)) {
+            section.fault(source, "name", format!("another {name} has this name"), "give each its own");
+        }
+        all.extend(read(&mut section, source));
+    }
+    all
+}
+
+/// The names given to the sections of a family, whether or not the rest of them is right.
+fn listed_names<'a>(root: &'a DeTable<'a>, family: &str) -> Vec<&'a str> {
+    let items = root.get(family).and_then(|value| value.get_ref().as_array());
+    let tables = items.into_iter().flat_map(|items| items.iter()).filter_map(|item| item.get_ref().as_table());
+    tables.filter_map(|table| table.get("name")).filter_map(|name| name.get_ref().as_str()).collect()
+}
+
+/// Minutes after midnight of a text `HH:MM`.
+fn minutes(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':').filter(|(hours, minutes)| hours.len() == 2 && minutes.len() == 2)?;
+    let two = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u16>().ok())?;
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+/// The known word nearest to a mistyped one, if any is near.
+fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = |known: &&str| distance(word, known);
+    known.min_by_key(near).filter(|known| distance(word, known) <= 1 + word.chars().count() / 4)
+}
+
+/// How many letters must be put in, taken out or changed to get from one word to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, letter) in from.chars().enumerate() {
+        let mut corner = line;
+        row[0] = line + 1;
+        for (column, other) in to.iter().enumerate() {
+            let change = corner + usize::from(letter != *other);
+            corner = row[column + 1];
+            row[column + 1] = change.min(row[column] + 1).min(corner + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistyped_words_are_near() {
+        assert_eq!(nearest("adress", ["address", "name"].into_iter()), Some("address"));
+        assert_eq!(nearest("spot", ["paper", "roles"].into_iter()), None);
+        assert_eq!(distance("kind", "kind"), 0);
+    }
+
+    #[test]
+    fn times_of_day_are_read_strictly() {
+        assert_eq!(minutes("06:00"), Some(360));
+        assert_eq!(minutes("23:59"), Some(1439));
+        for bad in ["24:00", "6:00", "06:60", "+6:00", "06.00", ""] {
+            assert_eq!(minutes(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_have_five_forms() {
+        for good in [
+            "tcp://10.0.0.7:9100",
+            "serial:/dev/ttyUSB0?baud=38400&parity=none&stop=1",
+            "usb:/dev/usb/lp0",
+            "http://127.0.0.1:8811",
+            "https://api.aipay.kz/v1",
+        ] {
+            assert_eq!(check_address(good), Ok(()), "{good}");
+        }
+        for bad in
+            ["", "10.0.0.7:9100", "tcp://10.0.0.7", "tcp://:9100", "usb:lp0", "ftp://a", "http:///", "tcp://a b:1"]
+        {
+            assert!(check_address(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,1 +1,331 @@
-//! Every sentence for people.
+//! Every sentence for people, in Kazakh, Russian and English: one table from stable codes to texts with `{name}` places.
+//! An unknown code is shown as itself, so a new reason of a partner is never hidden and never a panic.
+
+/// A language of the page, the paper and the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lang {
+    /// Kazakh.
+    Kk,
+    /// Russian.
+    #[default]
+    Ru,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// All of them, in the order of the switch on the page.
+    pub const ALL: [Lang; 3] = [Lang::Kk, Lang::Ru, Lang::En];
+
+    /// The word of `--lang` and `?lang=`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Lang::Kk => "kk",
+            Lang::Ru => "ru",
+            Lang::En => "en",
+        }
+    }
+
+    /// Reads the word of `--lang` and `?lang=`.
+    pub fn from_word(word: &str) -> Option<Lang> {
+        Lang::ALL.into_iter().find(|lang| lang.word() == word)
+    }
+
+    /// The first language of an `Accept-Language` header that we speak, else Russian.
+    pub fn from_header(header: &str) -> Lang {
+        let tags = header.split(',').filter_map(|item| item.split([';', '-']).next());
+        tags.filter_map(|tag| Lang::from_word(tag.trim().to_ascii_lowercase().as_str())).next().unwrap_or_default()
+    }
+}
+
+/// The sentence of a code, with its places filled; an unknown code is its own sentence.
+pub fn sentence(lang: Lang, code: &str, args: &[(&str, &str)]) -> String {
+    let Some(row) = TABLE.iter().find(|row| row.0 == code) else { return code.to_owned() };
+    let mut rest = text(row, lang);
+    let mut filled = String::with_capacity(rest.len());
+    // One walk from left to right: a value that looks like a place is not filled again.
+    while let Some((before, place)) = rest.split_once('{') {
+        let Some((name, after)) = place.split_once('}') else { break };
+        filled.push_str(before);
+        match args.iter().find(|(key, _)| *key == name) {
+            Some((_, value)) => filled.push_str(value),
+            None => filled.push('…'),
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    filled
+}
+
+/// All codes with their texts, places unfilled: the words of the counter page.
+pub fn words(lang: Lang) -> impl Iterator<Item = (&'static str, &'static str)> {
+    TABLE.iter().map(move |row| (row.0, text(row, lang)))
+}
+
+/// Whether a code has a sentence.
+pub fn is_known(code: &str) -> bool {
+    TABLE.iter().any(|row| row.0 == code)
+}
+
+fn text(row: &Row, lang: Lang) -> &'static str {
+    match lang {
+        Lang::Kk => row.1,
+        Lang::Ru => row.2,
+        Lang::En => row.3,
+    }
+}
+
+/// Code, Kazakh, Russian, English.
+type Row = (&'static str, &'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    // states of an attempt
+    ("state.planned", "Кезекте", "В очереди", "Queued"),
+    ("state.sent", "Жіберілуде…", "Отправляется…", "Sending…"),
+    ("state.waiting", "Төлемді күтуде", "Ждёт оплаты", "Waiting for payment"),
+    ("state.paid", "Төленді", "Оплачено", "Paid"),
+    ("state.failed", "Төлем өтпеді", "Не прошло", "Failed"),
+    ("state.cancelled", "Тоқтатылды", "Отменено", "Cancelled"),
+    ("state.expired", "Мерзімі өтті", "Время вышло", "Expired"),
+    ("state.unresolved", "Белгісіз", "Не ясно", "Unclear"),
+    ("paid_late", "Кеш төленді", "Оплачено поздно", "Paid late"),
+
+    // how a part is paid
+    ("tender.kaspi_terminal", "Kaspi терминал", "Kaspi терминал", "Kaspi terminal"),
+    ("tender.kaspi_invoice", "Телефонға шот", "Счёт на телефон", "Invoice to phone"),
+    ("tender.kaspi_qr", "Kaspi QR", "Kaspi QR", "Kaspi QR"),
+    ("tender.cash", "Қолма-қол", "Наличные", "Cash"),
+
+    // the way of a paid part
+    ("pos.none", "", "", ""),
+    ("pos.waiting", "POS-та жабылуын күтуде", "Ждёт закрытия в POS", "Waiting to close in POS"),
+    ("pos.closing", "POS-та жабылуда", "Закрывается в POS", "Closing in POS"),
+    ("pos.closed", "POS-та жабылды", "Закрыт в POS", "Closed in POS"),
+    ("pos.question", "POS-ты тексеріңіз", "Проверьте POS", "Check the POS"),
+    ("fiscal.none", "", "", ""),
+    ("fiscal.queued", "Фискалдық чек кезекте", "Фискальный чек в очереди", "Fiscal receipt queued"),
+    ("fiscal.registered", "Фискалдық чек тіркелді", "Фискальный чек пробит", "Fiscal receipt registered"),
+    ("fiscal.offline", "Фискалдық чек дербес режимде", "Фискальный чек автономно", "Fiscal receipt offline"),
+    ("fiscal.uncertain", "Фискалдық чек тексерілуде", "Фискальный чек проверяется", "Fiscal receipt being checked"),
+    ("fiscal.refused", "Фискалдық чек қабылданбады", "Фискальный чек отклонён", "Fiscal receipt refused"),
+    ("print.queued", "Басып шығару кезегінде", "Ждёт печати", "Waiting to print"),
+    ("print.sending", "Басып шығарылуда", "Печатается", "Printing"),
+    ("print.sent", "Принтерге жіберілді", "Отправлен на принтер", "Sent to the printer"),
+    ("print.confirmed", "Басып шығарылды", "Напечатан", "Printed"),
+    ("print.suspect", "Қағазды тексеріңіз", "Проверьте бумагу", "Check the paper"),
+    ("print.held", "Принтерді күтуде", "Ждёт принтер", "Waiting for the printer"),
+    ("document.receipt", "Чек", "Чек", "Receipt"),
+    ("document.slip", "Слип", "Слип", "Slip"),
+    ("document.ticket", "Асханаға марка", "Марка на кухню", "Kitchen ticket"),
+    ("document.test", "Сынақ чегі", "Пробный чек", "Test slip"),
+
+    // questions that only evidence or a named person settles
+    ("question.unresolved", "Төлем белгісіз. Қайта өткізбеңіз. Терминалдағы тарихты тексеріңіз",
+        "Оплата не ясна. Не проводите повторно. Проверьте историю на терминале",
+        "The payment is unclear. Do not charge again. Check the history on the terminal"),
+    ("question.lost_create", "Клиентке шот келді ме? Қайта жібермеңіз", "Пришёл ли счёт клиенту? Не отправляйте повторно",
+        "Did the guest get the invoice? Do not send it again"),
+    ("question.closed_by_hand", "Тапсырысты POS-та қолмен жауып қойған: төлем түрі мен сомасын тексеріңіз",
+        "Заказ закрыли в POS вручную: проверьте вид оплаты и сумму", "The order was closed in the POS by hand: check tender and sum"),
+    ("question.order_changed", "Төлемнен кейін тапсырыс өзгерді: {was} ₸ болған, енді {now} ₸",
+        "Заказ изменился после оплаты: было {was} ₸, стало {now} ₸", "The order changed after the payment: it was {was} ₸, now {now} ₸"),
+    ("question.removed", "Төленген тапсырыс POS-тан өшірілген", "Оплаченный заказ удалён из POS", "A paid order was removed from the POS"),
+    ("question.part_paid", "{due} ₸ орнына {paid} ₸ төленді: қалғанын алыңыз", "Оплачено {paid} из {due} ₸: возьмите доплату",
+        "Paid {paid} of {due} ₸: collect the rest"),
+    ("question.overpaid", "Артық төленді: {due} ₸ орнына {paid} ₸. Артығын қайтарыңыз", "Переплата: {paid} вместо {due} ₸. Верните лишнее",
+        "Overpaid: {paid} instead of {due} ₸. Give the rest back"),
+    ("question.paid_late", "Төлем тоқтатылғаннан кейін келді: {amount} ₸. Тапсырысты жабыңыз немесе клиентке қайтарыңыз",
+        "Оплата пришла после отмены: {amount} ₸. Закройте заказ или верните клиенту",
+        "The payment came after the cancel: {amount} ₸. Close the order or give it back"),
+    ("question.orphan", "Тапсырыссыз төлем келді: {amount} ₸", "Пришла оплата без заказа: {amount} ₸", "A payment without an order came: {amount} ₸"),
+    ("question.unreadable", "Төлем жүйесінен оқылмайтын хабарлама келді: есепті Kaspi Pay-мен салыстырыңыз",
+        "От платёжной системы пришло нечитаемое сообщение: сверьте оплаты с Kaspi Pay",
+        "A message of the payment system cannot be read: compare the payments with Kaspi Pay"),
+    ("question.double_paid", "Тапсырыс екі рет төленді: біреуін клиентке қайтарыңыз", "Заказ оплачен дважды: верните клиенту одну оплату",
+        "The order was paid twice: give one payment back"),
+    ("question.print", "Қағаз шықты ма? {printer} принтерін тексеріңіз", "Вышла ли бумага? Проверьте принтер {printer}",
+        "Did the paper come out? Check the printer {printer}"),
+    ("question.pos_close", "Төлем алынды, бірақ тапсырыс POS-та жабылмады: қолмен жабыңыз", "Оплата принята, но заказ не закрылся в POS: закройте вручную",
+        "Paid, but the order did not close in the POS: close it by hand"),
+
+    // why something was refused or waits
+    ("busy", "Терминал бос емес: {order} тапсырысы төленуде", "Терминал занят: оплачивается заказ {order}", "The terminal is busy with order {order}"),
+    ("link_lost", "Терминалмен байланыс жоқ. Төлем тексерілуде", "Нет связи с терминалом. Оплата проверяется", "No link to the terminal. The payment is being checked"),
+    ("no_abort", "Төлемді осы жерден тоқтатуға болмайды: терминалдың өзінде тоқтатыңыз", "Отсюда остановить нельзя: отмените на самом терминале",
+        "It cannot be stopped from here: cancel on the terminal itself"),
+    ("bad_key", "Серіктес кілтті қабылдамады: орнатушы баптаудағы кілтті тексерсін", "Партнёр не принял ключ: пусть установщик проверит ключ в настройках",
+        "The partner refused the key: let the installer check it in the configuration"),
+    ("trial_over", "Серіктестің сынақ мерзімі бітті: жазылымды төлеңіз", "Пробный период у партнёра закончился: оплатите подписку",
+        "The partner's trial is over: pay for the subscription"),
+    ("name_taken", "Терминалда бұл касса атымен басқа тіркелу бар: терминалдан ескісін өшіріп, қайта рұқсат беріңіз",
+        "На терминале уже есть касса с этим именем: удалите её на терминале и разрешите заново",
+        "The terminal already knows a till of this name: remove it on the terminal and allow again"),
+    ("terminal_refused", "Терминал төлемнен бас тартты", "Терминал отклонил оплату", "The terminal refused the payment"),
+    ("tiyn", "Тапсырыс сомасында тиын бар: POS-та тұтас теңгеге дөңгелектеуді қосыңыз", "В сумме заказа есть тиыны: включите в POS округление до тенге",
+        "The order's sum has tiyn: switch on rounding to whole tenge in the POS"),
+    ("live", "Бұл тапсырыстың төлемі басталып кетті", "Этот заказ уже оплачивается", "This order is already being paid"),
+    ("already_paid", "Бұл тапсырыс төленген", "Этот заказ уже оплачен", "This order is already paid"),
+    ("pos_key", "POS кілтті қабылдамады: орнатушы кілтті жаңартсын", "POS не принял ключ: пусть установщик обновит ключ", "The POS refused the key: let the installer renew it"),
+    ("pos_sum", "POS-тағы сома төленген сомаға тең емес", "Сумма в POS не равна оплаченной", "The sum in the POS is not the sum paid"),
+    ("pos_away", "POS жауап бермейді: төлем сақталды, тапсырыс кейін жабылады", "POS не отвечает: оплата сохранена, заказ закроется позже",
+        "The POS does not answer: the payment is kept, the order closes later"),
+    ("pos_unread", "POS жауап бермейді: тапсырысты ашу мүмкін емес, бір минуттан кейін қайталаңыз", "POS не отвечает: заказ не прочитать, повторите через минуту",
+        "The POS does not answer: the order cannot be read, try again in a minute"),
+    ("guest_declined", "Клиент төлемнен бас тартты", "Клиент отказался от оплаты", "The guest declined"),
+    ("expired", "Клиент уақытында төлемеді", "Клиент не оплатил вовремя", "The guest did not pay in time"),
+    ("cancelled", "Төлем тоқтатылды", "Оплата отменена", "The payment was cancelled"),
+    ("paper_out", "Қағаз бітті: орамды ауыстырыңыз", "Кончилась бумага: замените рулон", "Out of paper: change the roll"),
+    ("cover_open", "Принтердің қақпағы ашық: жабыңыз", "Крышка принтера открыта: закройте", "The printer's cover is open: close it"),
+    ("printer_off", "Принтер жауап бермейді: қуатын және кабелін тексеріңіз", "Принтер не отвечает: проверьте питание и кабель",
+        "The printer does not answer: check power and cable"),
+    ("printer_error", "Принтер қате көрсетіп тұр: пышағын және қағазын тексеріңіз", "Принтер сообщает об ошибке: проверьте нож и бумагу",
+        "The printer reports an error: check cutter and paper"),
+    ("tap", "Терминалда «Рұқсат беру» түймесін басыңыз", "Нажмите „Разрешить“ на терминале", "Press “Allow” on the terminal"),
+    ("register_again", "Терминал бізді танымайды: қайта тіркеңіз", "Терминал нас не узнаёт: перерегистрируйте", "The terminal does not know us: register again"),
+    ("restart", "Қуат үзілді. Төлем тексерілуде", "Питание пропадало. Оплата проверяется", "Power was lost. The payment is being checked"),
+    ("net_down", "Интернет жоқ. Шот байланыс қалпына келгенде жіберіледі", "Нет интернета. Счёт уйдёт, когда связь вернётся", "No internet. The invoice goes out when it is back"),
+    ("partner_down", "Серіктестің сервері жауап бермейді: басқа төлем түрін ұсыныңыз", "Сервер партнёра не отвечает: предложите другой способ",
+        "The partner's server does not answer: offer another way to pay"),
+    ("no_client", "Бұл нөмірде Kaspi жоқ: нөмірді тексеріңіз", "На этом номере нет Kaspi: проверьте номер", "This number has no Kaspi: check it"),
+    ("bad_phone", "Телефон нөмірі дұрыс емес", "Неверный номер телефона", "The phone number is wrong"),
+    ("bad_amount", "Сома дұрыс емес", "Неверная сумма", "The amount is wrong"),
+    ("unknown_order", "Мұндай тапсырыс жоқ", "Такого заказа нет", "There is no such order"),
+    ("unknown_payment", "Мұндай төлем жоқ", "Такой оплаты нет", "There is no such payment"),
+    ("key_reused", "Бұл кілтпен басқа төлем жіберілген", "С этим ключом уже отправлена другая оплата", "This key was used for another payment"),
+    ("no_driver", "Бұл төлем түрі бапталмаған", "Этот способ оплаты не настроен", "This way to pay is not set up"),
+    ("too_early", "Әлі ерте: серіктестен сұрап жатырмыз", "Ещё рано: спрашиваем у партнёра", "Too early: the partner is being asked"),
+    ("ledger_full", "Құрылғының жады толды. Жаңа төлемдер тоқтатылды, басталғандары аяқталады",
+        "Память устройства заполнена. Новые оплаты остановлены, начатые завершатся",
+        "The storage is full. No new payments; started ones will finish"),
+    ("clock", "Сағат синхрондалмаған", "Часы не синхронизированы", "The clock is not synchronised"),
+
+    // states of a device
+    ("device.up", "Дайын", "Готов", "Ready"),
+    ("device.down", "Байланыс жоқ", "Нет связи", "No link"),
+    ("device.busy", "Бос емес", "Занят", "Busy"),
+    ("device.tap", "Рұқсат күтуде", "Ждёт разрешения", "Waiting for permission"),
+    ("device.paper_out", "Қағаз жоқ", "Нет бумаги", "No paper"),
+    ("device.unknown", "Тексерілуде", "Проверяется", "Being checked"),
+
+    // jobs
+    ("job.print", "Басып шығару", "Печать", "Print"),
+    ("job.close", "POS-та жабу", "Закрытие в POS", "POS close"),
+    ("job.notify", "Ботқа хабарлау", "Сообщение боту", "Notice to the bot"),
+    ("job.queued", "Кезекте", "В очереди", "Queued"),
+    ("job.sending", "Орындалуда", "Выполняется", "Running"),
+    ("job.held", "Тоқтап тұр", "Ждёт", "Held"),
+    ("job.suspect", "Тексеру керек", "Нужно проверить", "To be checked"),
+    ("job.failed", "Орындалмады", "Не вышло", "Failed"),
+
+    // the counter page
+    ("page.title", "Касса", "Касса", "Till"),
+    ("page.orders", "Ашық тапсырыстар", "Открытые заказы", "Open orders"),
+    ("page.search", "Нөмір, үстел, даяшы", "Номер, стол, официант", "Number, table, waiter"),
+    ("page.no_orders", "Ашық тапсырыс жоқ", "Открытых заказов нет", "No open orders"),
+    ("page.nothing_found", "Ештеңе табылмады", "Ничего не найдено", "Nothing found"),
+    ("page.orders_away", "POS тапсырыстарды бермей тұр", "POS не отдаёт заказы", "The POS gives no orders"),
+    ("page.order", "Тапсырыс {number}", "Заказ {number}", "Order {number}"),
+    ("page.table", "{table}-үстел", "Стол {table}", "Table {table}"),
+    ("page.choose", "Тапсырысты таңдаңыз", "Выберите заказ", "Choose an order"),
+    ("page.choose_hint", "Сол жақтан тапсырысты түртіңіз", "Коснитесь заказа слева", "Tap an order on the left"),
+    ("page.due", "Төлеуге", "К оплате", "To pay"),
+    ("page.paid_part", "Төленгені {paid} ₸", "Уже оплачено {paid} ₸", "Paid so far {paid} ₸"),
+    ("page.terminal", "Kaspi терминал", "Kaspi терминал", "Kaspi terminal"),
+    ("page.invoice", "Телефонға шот", "Счёт на телефон", "Invoice to phone"),
+    ("page.cash", "Қолма-қол", "Наличные", "Cash"),
+    ("page.phone", "Клиенттің телефоны", "Телефон клиента", "The guest's phone"),
+    ("page.send_invoice", "Шот жіберу", "Отправить счёт", "Send the invoice"),
+    ("page.cash_confirm", "{amount} ₸ қолма-қол алдым", "Принял {amount} ₸ наличными", "I took {amount} ₸ in cash"),
+    ("page.back", "Артқа", "Назад", "Back"),
+    ("page.cancel", "Төлемді тоқтату", "Отменить оплату", "Cancel the payment"),
+    ("page.cancelling", "Тоқтатылуда…", "Отменяем…", "Cancelling…"),
+    ("page.again", "Қайта төлеу", "Оплатить снова", "Collect again"),
+    ("page.done", "Келесі тапсырыс", "Следующий заказ", "Next order"),
+    ("page.on_terminal", "Клиент терминалда төлейді", "Клиент платит на терминале", "The guest pays on the terminal"),
+    ("page.on_phone", "Шот {phone} нөміріне жіберілді", "Счёт отправлен на {phone}", "The invoice went to {phone}"),
+    ("page.sending", "Жіберілуде…", "Отправляется…", "Sending…"),
+    ("page.payments", "Бүгінгі төлемдер", "Оплаты сегодня", "Payments today"),
+    ("page.no_payments", "Бүгін төлем болған жоқ", "Сегодня оплат ещё не было", "No payments yet today"),
+    ("page.jobs", "Күтіп тұр", "Ждут", "Waiting"),
+    ("page.retry", "Қайталау", "Повторить", "Try again"),
+    ("page.tries", "{tries}-талпыныс", "попытка {tries}", "try {tries}"),
+    ("page.money_unclear", "Төлем белгісіз", "Оплата не ясна", "Payment unclear"),
+    ("page.and_more", "тағы {count}", "ещё {count}", "{count} more"),
+    ("page.answer", "Жауап беру", "Ответить", "Answer"),
+    ("page.answer_title", "Төлем өтті ме?", "Прошла ли оплата?", "Did the payment go through?"),
+    ("page.answer_wait", "Әзірге серіктестен сұрап жатырмыз. Екі минуттан кейін өзіңіз шеше аласыз",
+        "Пока спрашиваем у партнёра. Через две минуты сможете решить сами", "The partner is being asked. After two minutes you may decide"),
+    ("page.answer_hint", "Жауап атыңызбен жазылады. Алдымен терминалдағы немесе Kaspi Pay-дағы тарихты қараңыз",
+        "Ответ запишется с вашим именем. Сначала посмотрите историю на терминале или в Kaspi Pay",
+        "The answer is kept with your name. First look at the history on the terminal or in Kaspi Pay"),
+    ("page.paid", "Төленген", "Оплата есть", "It was paid"),
+    ("page.not_paid", "Төленбеген", "Оплаты нет", "It was not paid"),
+    ("page.mark_done", "Шешілді", "Решено", "Settled"),
+    ("page.by", "Атыңыз", "Ваше имя", "Your name"),
+    ("page.because", "Неге бұлай шештіңіз", "Почему вы так решили", "Why you decide so"),
+    ("page.transaction", "Kaspi-дегі операция нөмірі", "Номер операции в Kaspi", "Transaction number at Kaspi"),
+    ("page.sure_not_paid", "Иә, төлем жоқ: {amount} ₸ түспеген", "Да, оплаты нет: {amount} ₸ не пришли", "Yes, not paid: {amount} ₸ did not come"),
+    ("page.sure_hint", "Егер ақша түскен болса, клиент екі рет төлейді", "Если деньги пришли, клиент заплатит дважды", "If the money did come, the guest pays twice"),
+    ("page.fill_in", "Барлық жолды толтырыңыз", "Заполните все поля", "Fill in every field"),
+    ("page.close", "Жабу", "Закрыть", "Close"),
+    ("page.offline", "Кассамен байланыс жоқ. Қайта қосылудамыз…", "Нет связи с кассой. Подключаемся…", "No link to the till. Connecting…"),
+    ("page.error", "Болмады: {detail}", "Не получилось: {detail}", "It did not work: {detail}"),
+    ("page.lost_press", "Жауап келмеді. Дәл осы түймені тағы басуға болады: екі рет өтпейді",
+        "Ответ не пришёл. Можно нажать ту же кнопку ещё раз: дважды не пройдёт",
+        "No answer came. You may press the same button again: it will not go twice"),
+    ("page.seconds", "{seconds} с", "{seconds} с", "{seconds} s"),
+    ("page.minutes", "{minutes} мин", "{minutes} мин", "{minutes} min"),
+    ("page.devices", "Құрылғылар", "Устройства", "Devices"),
+    ("page.lines", "Тағамдар", "Блюда", "Dishes"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn places(text: &str) -> BTreeSet<&str> {
+        text.split('{').skip(1).filter_map(|rest| rest.split('}').next()).collect()
+    }
+
+    #[test]
+    fn every_row_speaks_three_languages_with_the_same_places() {
+        for row in TABLE {
+            let (code, kk, ru, en) = *row;
+            assert_eq!(places(kk), places(ru), "{code}");
+            assert_eq!(places(ru), places(en), "{code}");
+            let silent = ["pos.none", "fiscal.none"].contains(&code);
+            assert!([kk, ru, en].iter().all(|text| text.trim().is_empty() == silent), "{code}");
+            assert!(!en.chars().any(|sign| ('а'..='я').contains(&sign)), "{code}: Cyrillic in English");
+        }
+        assert!(TABLE.len() >= 140, "{}", TABLE.len());
+    }
+
+    #[test]
+    fn codes_are_unique() {
+        let codes: BTreeSet<&str> = TABLE.iter().map(|row| row.0).collect();
+        assert_eq!(codes.len(), TABLE.len());
+    }
+
+    #[test]
+    fn places_are_filled_once_and_unknown_codes_show_themselves() {
+        assert_eq!(sentence(Lang::En, "busy", &[("order", "{order}")]), "The terminal is busy with order {order}");
+        assert_eq!(sentence(Lang::Ru, "busy", &[]), "Терминал занят: оплачивается заказ …");
+        assert_eq!(sentence(Lang::Kk, "no.such.code", &[]), "no.such.code");
+    }
+
+    #[test]
+    fn the_browser_tells_its_language() {
+        assert_eq!(Lang::from_header("kk-KZ,kk;q=0.9,ru;q=0.8"), Lang::Kk);
+        assert_eq!(Lang::from_header("de, en-GB;q=0.5"), Lang::En);
+        assert_eq!(Lang::from_header(""), Lang::Ru);
+    }
+
+    #[test]
+    fn every_state_of_an_attempt_has_a_word() {
+        for state in crate::domain::attempt::State::ALL {
+            assert!(is_known(&format!("state.{}", state.word())));
+        }
+    }
+}

@@ -1,0 +1,530 @@
+// The counter page: a view of the daemon's ledger, rebuilt from the server at any time (F31). It keeps no money state.
+// The one thing it remembers is the key of a press whose answer has not come, so that the same press is never two (F27).
+"use strict";
+
+const LANGUAGES = [["kk", "Қаз"], ["ru", "Рус"], ["en", "Eng"]];
+const LIVE = ["planned", "sent", "waiting", "unresolved"];
+const REFRESH_MS = 15000;
+const DEBOUNCE_MS = 120;
+const LIMIT_MS = 12000;
+const THIN = "\u202f";
+
+const view = {
+  lang: localStorage.getItem("lang") || "", words: {},
+  status: null, orders: null, payments: [], jobs: [], order: null,
+  chosen: decodeURIComponent(location.hash.slice(1)), search: "", step: "", phone: "", busy: "",
+  allQuestions: false, offline: false, ordersAway: false, fetched: {}, drawn: {},
+};
+
+// ---- words, sums, elements
+
+const at = (id) => document.getElementById(id);
+const word = (code, args) => {
+  const text = view.words[code];
+  return text === undefined ? code : text.replace(/\{(\w+)\}/g, (_, name) => (args && name in args ? args[name] : "…"));
+};
+
+/** An amount of the API (whole tenge, or a decimal text) as tiyn. */
+function tiyn(amount) {
+  const found = /^(-?)(\d+)(?:\.(\d{1,2}))?$/.exec(String(amount ?? 0));
+  if (!found) return 0;
+  const sum = Number(found[2]) * 100 + Number((found[3] || "").padEnd(2, "0"));
+  return found[1] ? -sum : sum;
+}
+
+const sum = (amount) => written(tiyn(amount));
+
+function written(value) {
+  const whole = Math.floor(Math.abs(value) / 100), rest = Math.abs(value) % 100;
+  const grouped = String(whole).replace(/\B(?=(\d{3})+$)/g, THIN);
+  return (value < 0 ? "−" : "") + grouped + (rest ? "," + String(rest).padStart(2, "0") : "");
+}
+
+const money = (amount) => sum(amount) + THIN + "₸";
+
+/** Makes an element; texts are never parsed as markup. */
+function make(tag, props, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "class") element.className = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Redraws a place only when what it shows has changed: a tap never lands on an element that was just replaced. */
+function draw(place, shows, build) {
+  const text = JSON.stringify([view.lang, shows]);
+  if (view.drawn[place] === text) return;
+  view.drawn[place] = text;
+  const element = at(place), top = [...element.querySelectorAll(".lines")].map((lines) => lines.scrollTop);
+  const scrolled = element.scrollTop;
+  element.replaceChildren(...[build()].flat().filter(Boolean));
+  element.scrollTop = scrolled;
+  element.querySelectorAll(".lines").forEach((lines, index) => { lines.scrollTop = top[index] || 0; });
+}
+
+// ---- the server
+
+async function call(method, path, body, headers) {
+  const stop = new AbortController(), timer = setTimeout(() => stop.abort(), LIMIT_MS);
+  try {
+    const reply = await fetch(path, {
+      method, signal: stop.signal, cache: "no-store",
+      headers: { Accept: "application/json", "Accept-Language": view.lang || "ru", ...(body && { "Content-Type": "application/json" }), ...headers },
+      body: body && JSON.stringify(body),
+    });
+    const json = await reply.json().catch(() => null);
+    if (!reply.ok) throw Object.assign(new Error((json && (json.detail || json.title)) || String(reply.status)), { status: reply.status });
+    return json || {};
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const SOURCES = {
+  status: async () => { view.status = await call("GET", `/api/v1/status?lang=${view.lang}`); },
+  payments: async () => { view.payments = (await call("GET", `/api/v1/payments?limit=50&lang=${view.lang}`)).payments || []; },
+  jobs: async () => { view.jobs = (await call("GET", `/api/v1/jobs?lang=${view.lang}`)).jobs || []; },
+  orders: async () => {
+    view.orders = (await call("GET", "/api/v1/orders")).orders || [];
+    view.ordersAway = false;
+  },
+  order: async () => {
+    const chosen = view.chosen;
+    if (!chosen) { view.order = null; return; }
+    try {
+      const order = await call("GET", `/api/v1/orders/${encodeURIComponent(chosen)}`);
+      if (view.chosen === chosen) view.order = order;
+    } catch (error) {
+      // A closed order leaves the list; its panel stays until the cashier goes on.
+      if (error.status !== 404 && !error.status) throw error;
+    }
+  },
+};
+
+const asked = new Set();
+let running = null;
+
+function refresh(...names) {
+  (names.length ? names : Object.keys(SOURCES)).forEach((name) => asked.add(name));
+  running ||= new Promise((done) => setTimeout(done, DEBOUNCE_MS)).then(fetchAsked);
+}
+
+async function fetchAsked() {
+  const names = [...asked];
+  asked.clear();
+  const results = await Promise.allSettled(names.map((name) => SOURCES[name]()));
+  results.forEach((result, index) => {
+    if (result.status === "fulfilled") view.fetched[names[index]] = performance.now();
+    else if (names[index] === "orders" && result.reason.status) view.ordersAway = true;
+  });
+  const lost = results.some((result) => result.status === "rejected" && !result.reason.status);
+  const came = results.some((result) => result.status === "fulfilled");
+  if (lost || came) view.offline = lost && !came;
+  running = null;
+  drawAll();
+  if (asked.size) refresh(...asked);
+}
+
+function listen() {
+  const events = new EventSource("/api/v1/events");
+  events.addEventListener("open", () => refresh());
+  events.addEventListener("change", (event) => {
+    let change = {};
+    try { change = JSON.parse(event.data); } catch { /* an unreadable change refreshes everything */ }
+    const kind = String(change.kind || "");
+    if (kind.startsWith("device")) refresh("status");
+    else if (kind.startsWith("job") || kind.startsWith("print")) refresh("jobs", "payments", "status");
+    else if (kind.startsWith("order")) refresh("orders", "order");
+    else refresh();
+  });
+  // The browser reconnects by itself; only an event stream refused for good is opened again by us.
+  events.addEventListener("error", () => {
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    refresh("status");
+  });
+}
+
+// ---- presses
+
+/** The key of one press: the same until the server has answered, also over a reload. */
+function pressKey(content) {
+  const name = `press:${JSON.stringify(content)}`;
+  let key = sessionStorage.getItem(name);
+  if (!key) {
+    key = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    sessionStorage.setItem(name, key);
+  }
+  return { key, answered: () => sessionStorage.removeItem(name) };
+}
+
+async function act(name, action) {
+  if (view.busy) return false;
+  view.busy = name;
+  drawAll();
+  try {
+    await action();
+    return true;
+  } catch (error) {
+    toast(error.status ? word("page.error", { detail: error.message }) : word("page.lost_press"));
+    return false;
+  } finally {
+    view.busy = "";
+    refresh();
+    drawAll();
+  }
+}
+
+function collect(order, tender) {
+  const body = { order_id: order.order_id, tender };
+  if (tender === "kaspi_invoice") body.phone = "7" + view.phone;
+  const press = pressKey({ ...body, due: order.due, paid: order.paid });
+  return act(tender, async () => {
+    try {
+      const payment = await call("POST", "/api/v1/payments", body, { "Idempotency-Key": press.key });
+      press.answered();
+      if (view.order && view.order.order_id === order.order_id) view.order = { ...view.order, payment };
+      view.step = "";
+      view.phone = "";
+    } catch (error) {
+      if (error.status && error.status < 500) press.answered();
+      throw error;
+    }
+  });
+}
+
+function choose(id) {
+  if (view.chosen === id) return;
+  Object.assign(view, { chosen: id, step: "", phone: "" });
+  view.order = (view.orders || []).find((order) => order.order_id === id) || null;
+  history.replaceState(null, "", id ? `#${encodeURIComponent(id)}` : location.pathname);
+  drawAll();
+  refresh("order");
+}
+
+let toastTimer = 0;
+function toast(text) {
+  at("toast").textContent = text;
+  at("toast").hidden = false;
+  clearTimeout(toastTimer);
+  toastTimer = setTimeout(() => { at("toast").hidden = true; }, 7000);
+}
+
+// ---- the bar, the red line, the notices
+
+function drawBar() {
+  const status = view.status || { devices: [] };
+  at("shop").textContent = status.shop || "";
+  document.title = status.shop || word("page.title");
+  draw("devices", [status.devices, view.offline], () => {
+    if (view.offline) return make("span", { class: "chip look" }, word("page.offline"));
+    return (status.devices || []).map((device) => {
+      const look = { up: "good", busy: "good", unknown: "" }[device.state] ?? "look";
+      const text = device.text || word(`device.${device.state}`);
+      return make("span", { class: `chip ${look}`, title: text }, look === "look" ? `${device.name}: ${text}` : device.name);
+    });
+  });
+  draw("languages", view.lang, () => LANGUAGES.map(([lang, title]) =>
+    make("button", { "aria-pressed": String(lang === view.lang), onclick: () => speak(lang) }, title)));
+}
+
+const isUnclear = (question) => (question.choices || []).includes("paid");
+
+function drawQuestions() {
+  const questions = (view.status && view.status.questions) || [];
+  const unclear = questions.filter(isUnclear), rest = questions.filter((question) => !isUnclear(question));
+  at("unclear").hidden = !unclear.length;
+  draw("unclear", [unclear.map(({ since_s: _, ...question }) => question), view.allQuestions], () =>
+    (view.allQuestions ? unclear : unclear.slice(0, 1)).map((question, index) => make("div", { class: "row" },
+      make("span", { class: "what" }, question.text || word("page.money_unclear")),
+      make("span", { class: "which" }, ordered(question), money(question.amount)),
+      index === 0 && unclear.length > 1 && make("button", { class: "more", onclick: () => { view.allQuestions = !view.allQuestions; drawAll(); } },
+        view.allQuestions ? word("page.close") : word("page.and_more", { count: unclear.length - 1 })),
+      make("button", { onclick: () => answer(question) }, word("page.answer")))));
+  draw("notices", rest.map(({ since_s: _, ...question }) => question), () => rest.map((question) => make("div", { class: "notice" },
+    make("span", {}, question.text), make("b", {}, ordered(question), question.amount ? money(question.amount) : ""),
+    make("button", { onclick: () => answer(question) }, word("page.answer")))));
+}
+
+const ordered = (question) => (question.order_number ? `№${THIN}${question.order_number} · ` : "");
+
+// ---- orders
+
+function found(order) {
+  const wanted = view.search.trim().toLowerCase();
+  return !wanted || [order.number, order.table, order.waiter].some((text) => String(text || "").toLowerCase().includes(wanted));
+}
+
+const tableName = (order) => (order.table ? word("page.table", { table: order.table }) : "");
+
+function drawOrders() {
+  at("orders-title").textContent = word("page.orders") + (view.orders ? ` · ${view.orders.length}` : "");
+  at("search").placeholder = word("page.search");
+  at("search").setAttribute("aria-label", word("page.search"));
+  const orders = (view.orders || []).filter(found);
+  const shown = orders.map(({ order_id, number, table, waiter, due, paid, payment }) =>
+    [order_id, number, table, waiter, due, paid, payment && [payment.state, payment.state_text]]);
+  draw("orders", [shown, view.chosen, view.ordersAway, view.search === ""], () => {
+    const list = orders.map((order) => {
+      const payment = order.payment, state = payment && payment.state;
+      return make("button", { class: "order", "aria-current": String(order.order_id === view.chosen), onclick: () => choose(order.order_id) },
+        make("span", { class: "name" }, `№${THIN}${order.number}`),
+        make("span", { class: "sum" }, written(Math.max(0, tiyn(order.due) - tiyn(order.paid))) + THIN + "₸"),
+        make("span", { class: "who" }, [tableName(order), order.waiter].filter(Boolean).join(" · ")),
+        make("span", { class: `mark ${state === "paid" ? "good" : ""}` }, state ? payment.state_text || word(`state.${state}`) : ""));
+    });
+    if (view.ordersAway) list.unshift(make("div", { class: "note" }, word("page.orders_away")));
+    if (!orders.length) list.push(make("div", { class: "empty" }, word(view.search ? "page.nothing_found" : "page.no_orders")));
+    return list;
+  });
+}
+
+// ---- the panel
+
+function drawPanel() {
+  const order = view.order;
+  if (!view.chosen || !order) {
+    draw("panel", "none", () => make("div", { class: "hollow" }, make("b", {}, word("page.choose")), word("page.choose_hint")));
+    return;
+  }
+  const payment = paymentOf(order);
+  const { age_s: _, ...steady } = payment || {};
+  draw("panel", [order.order_id, order.number, order.due, order.paid, order.lines, steady, view.step, view.busy], () => {
+    const rest = tiyn(order.due) - tiyn(order.paid);
+    return [
+      make("div", { class: "head" }, make("div", {}, make("h1", {}, word("page.order", { number: order.number })),
+        make("div", { class: "who" }, [tableName(order), order.waiter].filter(Boolean).join(" · "))),
+        make("button", { class: "plain", "aria-label": word("page.close"), onclick: () => choose("") }, "✕")),
+      dishes(order),
+      make("div", { class: "total" }, make("span", { class: "label" }, word("page.due"),
+        tiyn(order.paid) > 0 && make("div", {}, word("page.paid_part", { paid: sum(order.paid) }))),
+        make("span", { class: "due" }, written(Math.max(rest, 0)) + THIN + "₸")),
+      ...actions(order, payment, rest),
+    ];
+  });
+  if (view.step === "phone") fitPhone();
+}
+
+/** The newest word about the order's payment: the list of payments is fetched more often than the order. */
+function paymentOf(order) {
+  const own = order.payment;
+  const listed = view.payments.find((payment) => (own ? payment.id === own.id : payment.order_id === order.order_id));
+  return listed || own || null;
+}
+
+function dishes(order) {
+  return make("div", { class: "lines" }, (order.lines || []).map((line) => make("div", { class: "dish" },
+    make("span", { class: "quantity" }, `${line.quantity}${THIN}×`),
+    make("span", {}, line.name, (line.modifiers || []).length ? make("small", {}, line.modifiers.join(", ")) : null),
+    make("span", {}, sum(line.sum)))));
+}
+
+function actions(order, payment, rest) {
+  const state = payment && payment.state;
+  if (state === "unresolved") {
+    const question = payment.question || ((view.status && view.status.questions) || []).find((one) => one.payment === payment.id);
+    return [make("div", { class: "live wait" }, make("span", { class: "stop" }, "!"),
+      make("div", { class: "text" }, (question && question.text) || payment.state_text), timer(payment)),
+    question && make("button", { class: "tender wide", onclick: () => answer(question) }, word("page.answer"))];
+  }
+  if (LIVE.includes(state)) return [waiting(payment)];
+  const paid = state === "paid" && rest <= 0;
+  if (paid) {
+    return [make("div", { class: "live" }, make("span", { class: "tick" }, "✓"),
+      make("div", { class: "text" }, `${word(payment.late ? "paid_late" : "state.paid")} ${money(payment.amount_paid ?? payment.amount)}`,
+        make("small", {}, track(payment)))),
+    make("button", { class: "tender first", onclick: () => choose("") }, word("page.done"))];
+  }
+  const why = state && state !== "paid" ? (payment.reason && payment.reason.text) || payment.state_text : "";
+  const note = why ? make("div", { class: "note" }, why) : null;
+  if (view.step === "phone") return [phoneForm(order)];
+  if (view.step === "cash") {
+    return [make("div", { class: "tenders" },
+      make("button", { class: "tender first", disabled: !!view.busy, onclick: () => collect(order, "cash") }, word("page.cash_confirm", { amount: written(rest) })),
+      make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => step("") }, word("page.back")))];
+  }
+  return [note, make("div", { class: "tenders" },
+    make("button", { class: "tender first", disabled: !!view.busy, onclick: () => collect(order, "kaspi_terminal") },
+      view.busy === "kaspi_terminal" ? word("page.sending") : word("page.terminal")),
+    make("button", { class: "tender", disabled: !!view.busy, onclick: () => step("phone") }, word("page.invoice")),
+    make("button", { class: "tender", disabled: !!view.busy, onclick: () => step("cash") }, word("page.cash")))];
+}
+
+function step(name) {
+  view.step = name;
+  drawAll();
+  if (name === "phone" && at("phone") && matchMedia("(hover: hover)").matches) at("phone").focus();
+}
+
+function waiting(payment) {
+  const hint = payment.reason ? payment.reason.text
+    : payment.state !== "waiting" ? ""
+    : payment.tender === "kaspi_terminal" ? word("page.on_terminal")
+    : payment.phone ? word("page.on_phone", { phone: payment.phone }) : "";
+  return make("div", {}, make("div", { class: "live" }, make("span", { class: "ring" }),
+    make("div", { class: "text" }, payment.state_text || word(`state.${payment.state}`), hint && make("small", {}, hint)), timer(payment)),
+  make("div", { class: "tenders" }, make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => act("cancel", () =>
+    call("POST", `/api/v1/payments/${encodeURIComponent(payment.id)}/cancel`, {})) },
+  word(view.busy === "cancel" ? "page.cancelling" : "page.cancel"))));
+}
+
+const timer = (payment) => make("span", { class: "timer", "data-payment": payment.id }, age(payment));
+
+function age(payment) {
+  const seconds = Math.floor((payment.age_s || 0) + (performance.now() - (view.fetched.payments || performance.now())) / 1000);
+  return seconds < 120 ? word("page.seconds", { seconds }) : word("page.minutes", { minutes: Math.floor(seconds / 60) });
+}
+
+// ---- the phone: +7 7XX XXX-XX-XX, kept as the ten digits after the 7
+
+function phoneForm(order) {
+  const input = make("input", { id: "phone", type: "tel", inputmode: "tel", autocomplete: "off", "aria-label": word("page.phone") });
+  input.addEventListener("input", () => {
+    const digits = input.value.replace(/\D/g, "");
+    // A pasted 8701… or 7701… names the country too; what is typed after our "+7" does not.
+    setPhone(input.value.startsWith("+7") || /^[78]\d{10}$/.test(digits) ? digits.slice(1) : digits);
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key === "Backspace") { event.preventDefault(); setPhone(view.phone.slice(0, -1)); }
+    if (event.key === "Enter" && view.phone.length === 10) collect(order, "kaspi_invoice");
+  });
+  const key = (text, press) => make("button", { type: "button", onclick: press }, text);
+  const digits = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => key(String(digit), () => setPhone(view.phone + digit)));
+  return make("div", { class: "phone" }, input,
+    make("div", { class: "keypad" }, digits, key("C", () => setPhone("")), key("0", () => setPhone(view.phone + "0")), key("⌫", () => setPhone(view.phone.slice(0, -1)))),
+    make("div", { class: "pair" }, make("button", { class: "plain", disabled: !!view.busy, onclick: () => step("") }, word("page.back")),
+      make("button", { id: "send", class: "tender first", onclick: () => collect(order, "kaspi_invoice") }, word(view.busy ? "page.sending" : "page.send_invoice"))));
+}
+
+function setPhone(digits) {
+  view.phone = digits.slice(0, 10);
+  fitPhone();
+}
+
+function fitPhone() {
+  const input = at("phone"), send = at("send");
+  if (!input || !send) return;
+  const [a, b, c, d] = [view.phone.slice(0, 3), view.phone.slice(3, 6), view.phone.slice(6, 8), view.phone.slice(8)];
+  const text = "+7 " + a + (b && " " + b) + (c && "-" + c) + (d && "-" + d);
+  if (input.value !== text) input.value = text;
+  send.disabled = !!view.busy || view.phone.length !== 10 || view.phone[0] !== "7";
+}
+
+// ---- payments and jobs
+
+function track(payment) {
+  const steps = [];
+  const pos = payment.pos, fiscal = payment.fiscal;
+  if (pos && pos !== "none") steps.push([word(`pos.${pos}`), pos === "closed" ? "good" : pos === "question" ? "look" : ""]);
+  if (fiscal && fiscal !== "none") {
+    steps.push([word(`fiscal.${fiscal}`), fiscal === "registered" ? "good" : ["refused", "uncertain"].includes(fiscal) ? "look" : ""]);
+  }
+  const receipt = (payment.prints || []).filter((print) => print.document === "receipt").pop();
+  if (receipt) {
+    const look = receipt.state === "confirmed" ? "good" : ["suspect", "held"].includes(receipt.state) ? "look" : "";
+    steps.push([`${word("document.receipt")}: ${word(`print.${receipt.state}`).toLowerCase()}`, look]);
+  }
+  return make("div", { class: "track" }, steps.map(([text, look]) => make("span", { class: look }, text)));
+}
+
+function drawPayments() {
+  at("payments-title").textContent = word("page.payments");
+  draw("payments", view.payments.map(({ age_s: _, ...payment }) => payment), () => view.payments.map((payment) => {
+    const tone = payment.state === "paid" ? "good" : payment.state === "unresolved" ? "firm" : "";
+    const name = payment.order_number ? `№${THIN}${payment.order_number}` : payment.reference || "";
+    const text = payment.late ? word("paid_late") : payment.state_text || word(`state.${payment.state}`);
+    return make("button", { class: "payment", disabled: !payment.order_id, onclick: () => choose(payment.order_id) },
+      make("div", { class: "top" }, make("span", { class: "name" }, name, payment.table ? ` · ${tableName(payment)}` : ""),
+        make("span", {}, money(payment.state === "paid" ? payment.amount_paid ?? payment.amount : payment.amount))),
+      make("div", { class: "middle" }, make("span", { class: "name" }, `${String(payment.created_at || "").slice(11, 16)} · ${word(`tender.${payment.tender}`)}`),
+        make("span", { class: `state ${tone}` }, text)),
+      payment.state === "paid" ? track(payment) : null);
+  }).concat(view.payments.length ? [] : [make("div", { class: "empty" }, word("page.no_payments"))]));
+}
+
+function drawJobs() {
+  const jobs = view.jobs.filter((job) => !["sending", "sent", "confirmed", "done"].includes(job.state));
+  draw("jobs", [jobs, view.busy], () => jobs.length ? [make("h2", {}, word("page.jobs")), ...jobs.map((job) => make("div", { class: "job" },
+    make("div", { class: "text" }, make("b", {}, job.text || word(`job.${job.state}`)),
+      [job.document ? word(`document.${job.document}`) : word(`job.${job.kind}`), job.order_number && `№${THIN}${job.order_number}`, job.target,
+        job.tries > 1 && word("page.tries", { tries: job.tries })].filter(Boolean).join(" · ")),
+    make("button", { disabled: !!view.busy, onclick: () => act("retry", () => call("POST", `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`, {})) },
+      word("page.retry"))))] : []);
+}
+
+// ---- a person's answer: a name and a reason always; a number for "paid", a second yes for "not paid"
+
+function answer(question) {
+  const dialog = at("dialog"), unclear = isUnclear(question);
+  const filled = { by: "", because: "", transaction: "" };
+  let outcome = unclear ? "" : "done", sure = false;
+  const field = (name) => {
+    const input = make("input", { value: filled[name], autocomplete: "off", maxlength: 200, oninput: () => { filled[name] = input.value; } });
+    return make("label", {}, word(`page.${name}`), input);
+  };
+  const pick = (name) => { outcome = name; sure = false; show(); };
+  const send = async () => {
+    const needed = ["by", "because", ...(outcome === "paid" ? ["transaction"] : [])];
+    if (needed.some((name) => !filled[name].trim())) { toast(word("page.fill_in")); return; }
+    if (outcome === "not_paid" && !sure) { sure = true; show(); return; }
+    const body = { by: filled.by.trim(), because: filled.because.trim() };
+    const path = unclear && question.payment ? `/api/v1/payments/${encodeURIComponent(question.payment)}/answer`
+      : `/api/v1/questions/${encodeURIComponent(question.id)}/answer`;
+    if (unclear) Object.assign(body, { outcome }, outcome === "paid" && { transaction: filled.transaction.trim() });
+    if (await act("answer", () => call("POST", path, body))) dialog.close();
+  };
+  const show = () => {
+    const choice = (name) => make("button", { type: "button", disabled: !question.may_answer, "aria-pressed": String(outcome === name), onclick: () => pick(name) }, word(`page.${name}`));
+    dialog.replaceChildren(...[
+      make("h1", {}, unclear ? `${word("page.answer_title")} ${ordered(question)}${money(question.amount)}` : question.text),
+      make("p", {}, question.may_answer ? word("page.answer_hint") : word("page.answer_wait")),
+      unclear && make("div", { class: "choices" }, choice("paid"), choice("not_paid")),
+      outcome && field("by"), outcome && field("because"), outcome === "paid" && field("transaction"),
+      sure && make("div", { class: "note" }, word("page.sure_hint")),
+      make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")),
+        outcome && make("button", { type: "button", class: sure ? "go sure" : "go", onclick: send },
+          sure ? word("page.sure_not_paid", { amount: sum(question.amount) }) : word(outcome === "done" ? "page.mark_done" : `page.${outcome}`))),
+    ].filter(Boolean));
+  };
+  show();
+  if (!dialog.open) dialog.showModal();
+}
+
+// ---- all together
+
+function drawAll() {
+  drawBar();
+  drawQuestions();
+  drawOrders();
+  drawPanel();
+  drawPayments();
+  drawJobs();
+}
+
+async function speak(lang) {
+  try {
+    const reply = await call("GET", `/api/v1/words?lang=${encodeURIComponent(lang)}`);
+    view.lang = reply.lang || lang || "ru";
+    view.words = reply.words || {};
+    localStorage.setItem("lang", view.lang);
+    document.documentElement.lang = view.lang;
+  } catch {
+    if (!Object.keys(view.words).length) { setTimeout(() => speak(lang), 2000); return; }
+  }
+  refresh();
+  drawAll();
+}
+
+at("search").addEventListener("input", () => { view.search = at("search").value; drawAll(); });
+addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1))));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+setInterval(() => refresh(), REFRESH_MS);
+setInterval(() => document.querySelectorAll("[data-payment]").forEach((element) => {
+  const payment = view.payments.find((one) => one.id === element.dataset.payment);
+  if (payment) element.textContent = age(payment);
+}), 1000);
+speak(view.lang || (navigator.language || "ru").slice(0, 2)).then(listen);

@@ -8,3 +8,4 @@ pub mod i18n;
 pub mod ledger;
 pub mod sandbox;
 pub mod transport;
+pub mod workers;

@@ -112,56 +112,73 @@ impl Desk {
         let mut deadlines = Vec::new();
         let mut is_first = true;
         for row in &rows {
-            let life = self.abilities.life;
-            let pace = self.pace(row.id, now);
             if row.attempt.state == State::Planned {
-                let dies = pace.since.plus(life);
-                if dies <= now {
-                    self.conclude(row.id, Event::Lapsed(Reason::new("never_sent", ""))).await?;
-                } else if std::mem::take(&mut is_first) && self.sending.is_empty() {
+                if let Some(dies) = self.lapse_unsent(row, now).await? {
+                    if std::mem::take(&mut is_first) && self.sending.is_empty() {
+                        if self.send_at <= now { self.send(row.clone()) } else { deadlines.push(self.send_at) }
+                    }
                     deadlines.push(dies);
-                    if self.send_at <= now { self.send(row.clone()) } else { deadlines.push(self.send_at) }
                 }
                 continue;
             }
-            if !row.attempt.state.is_live() && pace.over.is_none() {
-                pace.over = Some(now);
+            if self.is_over(row, now).await? {
+                continue;
             }
-            if let Some(over) = pace.over.filter(|_| !row.attempt.state.is_live()) {
-                if now.since(over) >= LATE_WATCH {
-                    let id = row.id;
-                    self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
-                    continue;
+            if row.attempt.state == State::Sent {
+                if self.sending.is_empty() {
+                    // The ledger refused what came of the create (disk full): from here it is only asked about.
+                    self.conclude(row.id, Event::Unknown(Reason::new("interrupted", ""))).await?;
                 }
+                continue;
             }
             let is_nameless = row.attempt.handle.is_none() && !self.abilities.find;
-            if is_nameless && row.attempt.state == State::Unresolved {
-                // A lost create at a cloud that cannot be searched: a notice or a person tells. No news until long after its life: over.
-                let dies = pace.since.plus(life + LATE_WATCH);
-                if dies <= now {
-                    self.conclude(row.id, Event::Lapsed(Reason::new("never_heard", ""))).await?;
-                } else {
-                    deadlines.push(dies);
-                }
-                continue;
-            }
-            if row.attempt.state == State::Sent && self.sending.is_empty() {
-                // The ledger refused what came of the create (disk full): from here it is only asked about.
-                self.conclude(row.id, Event::Unknown(Reason::new("interrupted", ""))).await?;
-                continue;
-            }
-            if row.attempt.state == State::Sent || pace.asking {
+            let (room, pace) = (self.asking.len() < INQUIRIES_MAX, self.pace(row.id, now));
+            if pace.asking || is_nameless {
                 continue;
             }
             if pace.next > now {
                 deadlines.push(pace.next);
-            } else if self.asking.len() < INQUIRIES_MAX {
+            } else if room {
                 pace.asking = true;
                 pace.next = now.plus(LATE_WATCH);
                 self.ask(row.clone());
             }
         }
+        // The ends above are far apart: a look each half minute finds them.
+        deadlines.push(now.plus(RESEND_PAUSE_MAX));
         Ok(earliest(deadlines))
+    }
+
+    /// An invoice that was never sent in its life is over. Otherwise, when it will be.
+    async fn lapse_unsent(&mut self, row: &AttemptRow, now: Monotonic) -> Result<Option<Monotonic>, Fault> {
+        let life = self.abilities.life;
+        let dies = self.pace(row.id, now).since.plus(life);
+        if dies > now {
+            return Ok(Some(dies));
+        }
+        self.conclude(row.id, Event::Lapsed(Reason::new("never_sent", ""))).await?;
+        Ok(None)
+    }
+
+    /// Ends the asking: 15 minutes after the end of an invoice (F05); a lost create that nobody ever heard of, that long after its life.
+    async fn is_over(&mut self, row: &AttemptRow, now: Monotonic) -> Result<bool, Fault> {
+        let (id, life, find) = (row.id, self.abilities.life, self.abilities.find);
+        let is_live = row.attempt.state.is_live();
+        let pace = self.pace(id, now);
+        if !is_live {
+            let over = *pace.over.get_or_insert(now);
+            if now.since(over) < LATE_WATCH {
+                return Ok(false);
+            }
+            self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
+            return Ok(true);
+        }
+        let is_lost = row.attempt.state == State::Unresolved && row.attempt.handle.is_none() && !find;
+        if is_lost && now.since(pace.since) >= life + LATE_WATCH {
+            self.conclude(id, Event::Lapsed(Reason::new("never_heard", ""))).await?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     fn pace(&mut self, id: AttemptId, now: Monotonic) -> &mut Pace {
@@ -286,10 +303,10 @@ async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(
             info!(attempt = %row.reference, invoice = %record.handle, "the invoice is with the guest");
             let handle = record.handle.clone();
             let row = office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;
-            match event_of(record.standing) {
-                Event::Pending => Ok((row.attempt.state, true)),
-                event => Ok((conclude(office, id, event).await?, true)),
+            if matches!(record.standing, Standing::Pending(_)) {
+                return Ok((row.attempt.state, true));
             }
+            Ok((conclude(office, id, event_of(record.standing)).await?, true))
         }
         Outcome::Refused(reason) => {
             warn!(attempt = %row.reference, %reason, "the cloud refused the invoice");
@@ -298,7 +315,9 @@ async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(
             let state = office.writer.decide(move |tx| collect::refused_at_create(tx, &rules, id, event)).await?;
             Ok((state.attempt.state, true))
         }
-        Outcome::NotSent(reason) => Ok((conclude(office, id, Event::NotSent(Reason::new(&reason.code, ""))).await?, false)),
+        Outcome::NotSent(reason) => {
+            Ok((conclude(office, id, Event::NotSent(Reason::new(&reason.code, ""))).await?, false))
+        }
         Outcome::Unknown(reason) => {
             warn!(attempt = %row.reference, %reason, "whether the invoice was created is unknown");
             Ok((conclude(office, id, Event::Unknown(reason)).await?, false))
@@ -325,7 +344,9 @@ async fn inquire(
             Ok((conclude(office, row.id, event_of(standing)).await?, true))
         }
         // Surely none there: the create never arrived.
-        Outcome::Done(None) => Ok((conclude(office, row.id, Event::Declined(Reason::new("not_created", ""))).await?, true)),
+        Outcome::Done(None) => {
+            Ok((conclude(office, row.id, Event::Declined(Reason::new("not_created", ""))).await?, true))
+        }
         Outcome::Refused(reason) => {
             warn!(attempt = %row.reference, %reason, "the cloud does not show the invoice");
             office.devices.set(&row.via, "cloud", "up", &reason.code, &reason.detail);

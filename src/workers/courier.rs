@@ -8,7 +8,7 @@ use crate::drivers::signature;
 use crate::host::clock::Monotonic;
 use crate::host::secret::Secret;
 use crate::ledger::outbox::JobRow;
-use crate::transport::web::Web;
+use crate::transport::web::{Limits, Request, Web};
 use crate::{flows::settle, transport::Loss};
 use serde::Deserialize;
 use serde_json::json;
@@ -36,8 +36,6 @@ pub enum Dialect {
 pub struct Bot {
     /// Its name in the configuration.
     pub name: String,
-    /// Where it hears.
-    pub webhook_url: String,
     /// With what its notices are signed.
     pub webhook_secret: Secret,
     /// In which form.
@@ -53,7 +51,7 @@ struct Told {
     at_ms: i64,
 }
 
-/// Serves one bot until the daemon stops.
+/// Serves one bot, over HTTP to its webhook address, until the daemon stops.
 pub async fn run(office: Office, web: Web, bot: Bot) {
     let stop = office.stop.clone();
     tokio::select! {
@@ -93,9 +91,9 @@ async fn serve(office: &Office, web: &Web, bot: &Bot) {
 async fn deliver(office: &Office, web: &Web, bot: &Bot, job: &JobRow) -> Result<(), Reason> {
     let told: Told = serde_json::from_str(&job.body).map_err(|cause| Reason::new("broken", cause))?;
     let (header, body) = notice(bot.dialect, &told, &office.rules.machine_time(Wall(told.at_ms)));
-    let signature = signature::hex_hmac_sha256(&bot.webhook_secret, body.as_bytes());
-    let headers = [("content-type", "application/json"), (header, signature.as_str())];
-    match web.post(&bot.webhook_url, &headers, body.into_bytes()).await {
+    let signature = signature::sign(&bot.webhook_secret, body.as_bytes());
+    let request = Request::post("").header(header, signature).json(body);
+    match web.send(&request, Limits::RECORD).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         Ok(answer) => Err(Reason::new("bot_refused", answer.status)),
         Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Err(Reason::new("link_lost", detail)),

@@ -42,7 +42,13 @@ pub struct Office {
 
 impl Office {
     /// An office over an open ledger; returns the sender that the writer's thread announces changes through.
-    pub fn new(clock: Clock, writer: Writer, reader: Reader, rules: Rules, stop: Stop) -> (Office, broadcast::Sender<Change>) {
+    pub fn new(
+        clock: Clock,
+        writer: Writer,
+        reader: Reader,
+        rules: Rules,
+        stop: Stop,
+    ) -> (Office, broadcast::Sender<Change>) {
         let changes = broadcast::Sender::new(CHANGES_MAX);
         let office = Office {
             clock,

@@ -92,7 +92,8 @@ impl Counter {
         };
         let now = self.office.clock.now();
         let board = self.board.borrow();
-        let known = board.orders.iter().find(|(order, seen)| order.foreign_id == foreign_id && now.since(*seen) < FRESH_FOR);
+        let known =
+            board.orders.iter().find(|(order, seen)| order.foreign_id == foreign_id && now.since(*seen) < FRESH_FOR);
         match known {
             Some((order, _)) => Outcome::Done(order.clone()),
             None => Outcome::NotSent(Reason::new("pos_away", away.detail)),

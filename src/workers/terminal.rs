@@ -111,7 +111,7 @@ impl Desk {
         }
         let first = rows.iter().find(|row| row.attempt.state == State::Planned);
         match first {
-            Some(row) if !on_screen && self.pace(row.id).next <= self.office.clock.now() => self.start(row).await?,
+            Some(row) if !on_screen && self.pace(row.id).next <= now => self.start(row).await?,
             Some(_) => {}
             None if self.prepare_at <= now && !on_screen => {
                 let prepared = self.prepare().await;
@@ -137,7 +137,9 @@ impl Desk {
         let prepared = self.driver.prepare(self.office.clock.wall()).await;
         match &prepared {
             Outcome::Done(()) => self.office.devices.set(&self.name, "terminal", "up", "", ""),
-            Outcome::Refused(reason) => self.office.devices.set(&self.name, "terminal", "tap", &reason.code, &reason.detail),
+            Outcome::Refused(reason) => {
+                self.office.devices.set(&self.name, "terminal", "tap", &reason.code, &reason.detail)
+            }
             Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
                 self.office.devices.set(&self.name, "terminal", "down", &reason.code, &reason.detail);
             }
@@ -210,17 +212,17 @@ impl Desk {
             return Ok(row.attempt.state);
         };
         let answer = self.driver.inquire(&handle).await;
-        let answer = match answer {
+        let answer = match &answer {
             Outcome::Done(Standing::Unclear(reason)) if self.may_settle(row.id) => {
                 self.pace(row.id).settled = Some(self.office.clock.now());
                 match self.driver.settle(&handle).await {
                     Outcome::Done(standing) => Outcome::Done(standing),
                     Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => {
-                        Outcome::Done(Standing::Unclear(reason))
+                        Outcome::Done(Standing::Unclear(reason.clone()))
                     }
                 }
             }
-            other => other,
+            Outcome::Done(_) | Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => answer,
         };
         let now = self.office.clock.now();
         let (patience, gap) = (self.abilities.patience, self.abilities.inquire_gap);
@@ -253,7 +255,9 @@ impl Desk {
                 pace.back_off.reset();
                 now.plus(gap)
             }
-            State::Unresolved if now.since(pace.since) < UNCLEAR_FAST_FOR => now.plus(pace.back_off.pause(UNCLEAR_PACE_MAX)),
+            State::Unresolved if now.since(pace.since) < UNCLEAR_FAST_FOR => {
+                now.plus(pace.back_off.pause(UNCLEAR_PACE_MAX))
+            }
             State::Unresolved | State::Failed | State::Cancelled | State::Expired => now.plus(UNCLEAR_PACE_SLOW),
             State::Planned | State::Sent | State::Paid => now,
         };

@@ -36,9 +36,9 @@ where
     }
 
     fn finish(self: Box<Self>, committed: Result<(), Fault>) {
-        let answer = committed.and_then(|()| self.answer.ok_or(Fault::Stopping));
+        let Call { answer, caller, .. } = *self;
         // A caller that went away (a closed connection) needs no answer; the commit stands.
-        let _told = self.caller.send(answer).is_ok();
+        let _told = caller.send(committed.and_then(|()| answer.ok_or(Fault::Stopping))).is_ok();
     }
 }
 

@@ -1,0 +1,177 @@
+//! `/v1/invoices`, compatible with AiPay (`mission-apis` §1): a bot written for AiPay works by changing its base address, and gains the
+//! offline queue, the kitchen ticket and the receipt. `external_id` is its idempotency key (`contract.md`, "Decided").
+
+use super::webhooks::whole_body;
+use super::{BotAccess, Faces, shape};
+use crate::domain::attempt::State as AttemptState;
+use crate::domain::money::Tiyn;
+use crate::domain::order::{Line, Milli, Phone, Snapshot, Tender};
+use crate::domain::outcome::Outcome;
+use crate::domain::time::Wall;
+use crate::flows::collect::{self, Plan};
+use crate::flows::settle;
+use crate::ledger::Fault;
+use crate::ledger::attempts::AttemptRow;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Life of a bot's invoice from the bot's call, in milliseconds.
+const LIFE_MS: i64 = 15 * 60 * 1000;
+
+/// Characters of the caller's own id.
+const EXTERNAL_ID_CHARS_MAX: usize = 120;
+
+/// The routes of the AiPay-compatible invoices.
+pub fn routes() -> Router<Arc<Faces>> {
+    Router::new().route("/v1/invoices", post(create)).route("/v1/invoices/{id}", get(read))
+}
+
+/// An error in AiPay's manner: a status and a sentence.
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        let status = match &fault {
+            Fault::Refused { code: "tiyn" | "no_sum" | "too_much", .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Fault::Refused { .. } => StatusCode::CONFLICT,
+            Fault::Missing(_) => StatusCode::NOT_FOUND,
+            Fault::Storage(_) | Fault::Stopping | Fault::Broken(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Refusal(status, fault.to_string())
+    }
+}
+
+fn bot<'a>(faces: &'a Faces, headers: &HeaderMap) -> Result<&'a BotAccess, Refusal> {
+    let key = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let known = key.and_then(|key| faces.bots.iter().find(|bot| bot.key.equals(key)));
+    known.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "unknown API key".to_owned()))
+}
+
+async fn create(State(faces): State<Arc<Faces>>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
+    let bot = bot(&faces, &headers)?;
+    let said = |status: StatusCode| Refusal(status, status.canonical_reason().unwrap_or_default().to_owned());
+    let bytes = whole_body(&faces.office.clock, &headers, body).await.map_err(said)?;
+    let body: Value = serde_json::from_slice(&bytes)
+        .map_err(|cause| Refusal(StatusCode::BAD_REQUEST, format!("the body is not JSON: {cause}")))?;
+    let wish = wish(&faces, bot, &body).await?;
+    let rules = faces.office.rules.clone();
+    let row = faces.office.writer.decide(move |tx| collect::plan(tx, &rules, &wish)).await?;
+    Ok((StatusCode::CREATED, Json(invoice(&faces, &row)?)).into_response())
+}
+
+async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refusal> {
+    let wrong = |text: &str| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
+    let amount = body["amount"].as_i64().and_then(Tiyn::from_tenge).filter(|amount| *amount > Tiyn::ZERO);
+    let amount = amount.ok_or_else(|| wrong("amount: whole tenge above 0, as an integer"))?;
+    let phone = body["phone"].as_str().and_then(Phone::parse).ok_or_else(|| wrong("phone: 77XXXXXXXXX"))?;
+    let external_id = body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
+    let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?;
+    let description = shape::read_text(&body["description"], "description").map_err(|text| wrong(&text))?;
+    let snapshot = match body["order_id"].as_str() {
+        Some(order_id) => pos_order(faces, order_id).await?,
+        None => own_order(body, external_id, &description, amount).map_err(|text| wrong(&text))?,
+    };
+    let source = if body["order_id"].is_string() { "pos".to_owned() } else { format!("bot:{}", bot.name) };
+    let content = json!([amount, phone.digits(), description, body["order_id"], body["lines"]]).to_string();
+    Ok(Plan {
+        source,
+        snapshot,
+        tender: Tender::KaspiInvoice,
+        via: bot.cloud.clone(),
+        amount: Some(amount),
+        phone: Some(phone),
+        description,
+        bot: Some(bot.name.clone()),
+        key: Some((format!("bot:{}:{external_id}", bot.name), content)),
+        key_renews: true,
+    })
+}
+
+/// Without lines the kitchen's ticket carries the description.
+fn own_order(body: &Value, external_id: &str, description: &str, amount: Tiyn) -> Result<Snapshot, String> {
+    let lines = match &body["lines"] {
+        Value::Null => vec![Line {
+            key: description.to_owned(),
+            name: if description.trim().is_empty() { external_id.to_owned() } else { description.to_owned() },
+            modifiers: Vec::new(),
+            quantity: Milli::ONE,
+            sum: amount,
+            workshop: None,
+            comment: String::new(),
+        }],
+        value => shape::read_lines(value)?,
+    };
+    Ok(Snapshot {
+        foreign_id: external_id.to_owned(),
+        number: external_id.to_owned(),
+        table: String::new(),
+        waiter: String::new(),
+        due: amount,
+        lines,
+        comment: String::new(),
+    })
+}
+
+async fn pos_order(faces: &Faces, order_id: &str) -> Result<Snapshot, Refusal> {
+    let Some(counter) = &faces.counter else {
+        return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, "order_id: this shop has no POS".to_owned()));
+    };
+    match counter.fresh(order_id).await {
+        Outcome::Done(snapshot) => Ok(snapshot),
+        Outcome::Refused(reason) => Err(Refusal(StatusCode::CONFLICT, format!("order_id: {reason}"))),
+        Outcome::NotSent(reason) | Outcome::Unknown(reason) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.to_string())),
+    }
+}
+
+async fn read(
+    State(faces): State<Arc<Faces>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Refusal> {
+    let bot = bot(&faces, &headers)?;
+    let missing = || Refusal(StatusCode::NOT_FOUND, format!("there is no invoice {id}"));
+    let reference = id.strip_prefix("inv_").ok_or_else(missing)?;
+    let row = faces.office.look(|view| view.attempt_of(reference))?;
+    // One bot does not see another's invoices.
+    let row = row.filter(|row| row.bot.as_deref() == Some(bot.name.as_str())).ok_or_else(missing)?;
+    Ok(Json(invoice(&faces, &row)?))
+}
+
+fn invoice(faces: &Faces, row: &AttemptRow) -> Result<Value, Fault> {
+    let external_id = faces.office.look(|view| external_id(view, row))?;
+    let mut shown = json!({
+        "invoice_id": settle::invoice_id(row),
+        "status": settle::bot_status(row.attempt.state).unwrap_or("pending"),
+        "amount": row.attempt.amount.whole_tenge(),
+        "phone": row.phone.as_ref().map(Phone::digits),
+        "external_id": external_id,
+        "created_at": utc(row.created),
+        "expires_at": utc(row.created.plus_ms(LIFE_MS)),
+    });
+    if row.attempt.state == AttemptState::Paid {
+        shown["paid_at"] = json!(utc(row.changed));
+    }
+    Ok(shown)
+}
+
+fn external_id(view: crate::ledger::View<'_>, row: &AttemptRow) -> Result<String, Fault> {
+    view.external_id(row)
+}
+
+/// RFC 3339 in UTC, as AiPay writes it.
+fn utc(at: Wall) -> String {
+    let stamp = jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    stamp.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,1 +1,2 @@
 //! all tests
+mod exchanges;

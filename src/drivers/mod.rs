@@ -74,7 +74,7 @@ pub trait Terminal: Send {
     /// Shows the amount on the device. Returns as soon as the device accepted it; the caller commits the handle before the first inquiry.
     /// Busy is `NotSent` with code `busy`.
     fn start<'a>(&'a mut self, ask: &'a Collect) -> BoxFuture<'a, Outcome<Handle>>;
-    /// Asks what became of it.
+    /// Asks what became of it. Never `Refused`: a denied question says nothing about the money.
     fn inquire<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
     /// Makes the device find out about an unclear attempt (Kaspi's `actualize`), no more often than `settle_gap`.
     fn settle<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
@@ -110,7 +110,7 @@ pub trait Cloud: Send + Sync {
     fn abilities(&self) -> CloudAbilities;
     /// Creates an invoice. `NotSent` waits and is sent later; `Unknown` is asked about, never blindly repeated (F03).
     fn create<'a>(&'a self, ask: &'a Collect) -> BoxFuture<'a, Outcome<InvoiceRecord>>;
-    /// Reads the cloud's own record.
+    /// Reads the cloud's own record. Never `Refused`: a denied question says nothing about the money.
     fn inquire<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Outcome<InvoiceRecord>>;
     /// Looks an invoice up by our reference; only where `abilities().find`. `Done(None)`: the cloud surely has none.
     fn find<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Outcome<Option<InvoiceRecord>>>;

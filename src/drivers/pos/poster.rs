@@ -117,7 +117,12 @@ fn call(request: Request, token: &Secret) -> Request {
 /// Reads the list of open orders. A line of the list that is no order is left out; a list of nothing else is `Unknown`.
 pub fn read_open_orders(answer: &Answer, spot_id: i64) -> Outcome<Vec<Snapshot>> {
     response(answer).and_then(|list| {
-        let Some(items) = list.as_array() else { return garbled(answer) };
+        let items = match &list {
+            Json::Array(items) => items.as_slice(),
+            // PHP says "none" in several ways.
+            Json::Null | Json::Bool(false) => &[],
+            Json::Bool(true) | Json::Number(_) | Json::String(_) | Json::Object(_) => return garbled(answer),
+        };
         let spot_id = spot_id.to_string();
         let is_ours = |item: &&Json| {
             let told = |key: &str| text(item, key);
@@ -140,7 +145,6 @@ pub fn read_order(answer: &Answer, foreign_id: &str, lines: Vec<Line>) -> Outcom
             Json::Array(items) if items.is_empty() => return Outcome::Refused(not_found()),
             Json::Array(items) => items.first().cloned().unwrap_or_default(),
             Json::Object(_) => found.clone(),
-            // PHP says "none" in several ways.
             Json::Null | Json::Bool(false) => return Outcome::Refused(not_found()),
             Json::Bool(true) | Json::Number(_) | Json::String(_) => return garbled(answer),
         };

@@ -9,6 +9,7 @@ use crate::domain::order::{Phone, Snapshot, Tender};
 use crate::domain::outcome::{Outcome, Reason};
 use crate::domain::time::Wall;
 use crate::host::secret::Secret;
+use crate::transport::Loss;
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -73,7 +74,7 @@ pub trait Terminal: Send {
     /// Shows the amount on the device. Returns as soon as the device accepted it; the caller commits the handle before the first inquiry.
     /// Busy is `NotSent` with code `busy`.
     fn start<'a>(&'a mut self, ask: &'a Collect) -> BoxFuture<'a, Outcome<Handle>>;
-    /// Asks what became of it.
+    /// Asks what became of it. Never `Refused`: a denied question says nothing about the money.
     fn inquire<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
     /// Makes the device find out about an unclear attempt (Kaspi's `actualize`), no more often than `settle_gap`.
     fn settle<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
@@ -109,7 +110,7 @@ pub trait Cloud: Send + Sync {
     fn abilities(&self) -> CloudAbilities;
     /// Creates an invoice. `NotSent` waits and is sent later; `Unknown` is asked about, never blindly repeated (F03).
     fn create<'a>(&'a self, ask: &'a Collect) -> BoxFuture<'a, Outcome<InvoiceRecord>>;
-    /// Reads the cloud's own record.
+    /// Reads the cloud's own record. Never `Refused`: a denied question says nothing about the money.
     fn inquire<'a>(&'a self, handle: &'a Handle) -> BoxFuture<'a, Outcome<InvoiceRecord>>;
     /// Looks an invoice up by our reference; only where `abilities().find`. `Done(None)`: the cloud surely has none.
     fn find<'a>(&'a self, reference: &'a Reference) -> BoxFuture<'a, Outcome<Option<InvoiceRecord>>>;
@@ -274,13 +275,16 @@ pub struct Key {
     pub help: &'static str,
 }
 
+/// A payment cloud and the scheme of its webhooks.
+pub type CloudWithWebhooks = (Arc<dyn Cloud>, Arc<dyn WebhookScheme>);
+
 /// What a driver is and how it is built.
 #[derive(Clone, Copy)]
 pub enum Build {
     /// A terminal.
     Terminal(fn(&Setup) -> Result<Box<dyn Terminal>, BadSetup>),
     /// A payment cloud with its webhooks.
-    Cloud(fn(&Setup) -> Result<(Arc<dyn Cloud>, Arc<dyn WebhookScheme>), BadSetup>),
+    Cloud(fn(&Setup) -> Result<CloudWithWebhooks, BadSetup>),
     /// Till software.
     Pos(fn(&Setup) -> Result<Arc<dyn Pos>, BadSetup>),
     /// A printer language; the wire is named by the address.
@@ -348,4 +352,31 @@ impl Setup {
 }
 
 /// The registry: adding a driver is one file and one line here.
-pub const KINDS: &[Kind] = &[printer::escpos::KIND];
+pub const KINDS: &[Kind] =
+    &[terminal::kaspi_smart_pos::KIND, invoice::aipay::KIND, pos::poster::KIND, printer::escpos::KIND];
+
+/// A lost wire as a driver passes it on: as the transport judged it.
+pub fn lost<T>(loss: Loss) -> Outcome<T> {
+    match loss {
+        Loss::NotSent(cause) => Outcome::NotSent(Reason::new("no_link", cause)),
+        Loss::Unknown(cause) => Outcome::Unknown(Reason::new("link_lost", cause)),
+    }
+}
+
+/// A scalar of a partner's JSON as text: text and number alike; `None` for everything else and for empty text.
+pub fn scalar(value: &serde_json::Value) -> Option<String> {
+    use serde_json::Value as Json;
+    match value {
+        Json::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Json::Number(number) => Some(number.to_string()),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    }
+}
+
+/// A partner's name of something, where it can be one: printable ASCII without spaces, no longer than [`FOREIGN_ID_CHARS_MAX`].
+pub fn foreign_id(value: &serde_json::Value) -> Option<String> {
+    scalar(value).filter(|text| text.len() <= FOREIGN_ID_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_graphic()))
+}
+
+/// The longest name a partner may give to something of its own.
+pub const FOREIGN_ID_CHARS_MAX: usize = 128;

@@ -1,1 +1,3 @@
-//! Drivers.
+//! Payment clouds: requests to a phone, links and QR, with their webhook schemes.
+
+pub mod aipay;

@@ -1,1 +1,3 @@
-//! Drivers.
+//! Till software.
+
+pub mod poster;

@@ -1,1 +1,3 @@
-//! Drivers.
+//! Card and QR devices at the counter.
+
+pub mod kaspi_smart_pos;

@@ -201,7 +201,7 @@ async fn served(printer: &Arc<Printer>) -> (Address, StopHand) {
 
 fn story(story: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limited = tokio::time::timeout(Duration::from_secs(20), story);
+    let limited = async { tokio::time::timeout(Duration::from_secs(20), story).await };
     tokio::task::LocalSet::new().block_on(&runtime, limited).expect("the story takes too long");
 }
 

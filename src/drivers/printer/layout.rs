@@ -170,10 +170,9 @@ struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn repeat(&mut self, copy: u32) {
-        let style = Style::BIG.inverted();
-        self.bar("", style);
-        self.bar(&format!("ПОВТОР / ҚАЙТАЛАУ №{copy}"), style);
-        self.bar("", style);
+        self.bar("", Style::PLAIN.inverted());
+        self.bar(&format!("ПОВТОР / ҚАЙТАЛАУ №{copy}"), Style::BIG.inverted());
+        self.bar("", Style::PLAIN.inverted());
         self.gap();
     }
 

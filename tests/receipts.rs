@@ -461,8 +461,7 @@ fn by_crate(job: impl FnOnce(&mut Crate<Tape>)) -> Vec<u8> {
     let mut printer = Crate::new(tape.clone(), Protocol::default(), None);
     job(&mut printer);
     printer.print().unwrap();
-    let bytes = tape.0.lock().unwrap().clone();
-    bytes
+    std::mem::take(&mut *tape.0.lock().unwrap())
 }
 
 fn has(bytes: &[u8], part: &[u8]) -> bool {

@@ -8,7 +8,6 @@ use escpos::utils::{CashDrawer, PageCode, Protocol};
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::{Line as Dish, Milli};
 use kassad::domain::paper::{Document, Imprint, PaymentLine, Receipt, TestSlip, Ticket, TicketKind, TicketLine};
-use kassad::domain::time::Wall;
 use kassad::drivers::printer::layout::{self, Style};
 use kassad::drivers::printer::status::{self, Paper as Roll, Question, Trouble};
 use kassad::drivers::printer::{Cut, Letters, Profile, escpos as language, render};
@@ -172,7 +171,7 @@ fn papers_are_as_they_were() {
 }
 
 #[test]
-fn f14_a_repeat_says_so_first_and_everything_else_is_the_same() {
+fn a_repeat_says_so_first_and_everything_else_is_the_same() {
     for (_, profile) in profiles() {
         for document in [receipt(), ticket(TicketKind::New)] {
             let first = layout::layout(&document, &FIRST, &profile);
@@ -201,7 +200,7 @@ async fn served(printer: &Arc<Printer>) -> (Address, StopHand) {
 
 fn story(story: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limited = tokio::time::timeout(Duration::from_secs(20), story);
+    let limited = async { tokio::time::timeout(Duration::from_secs(20), story).await };
     tokio::task::LocalSet::new().block_on(&runtime, limited).expect("the story takes too long");
 }
 
@@ -270,7 +269,7 @@ fn a_paper_is_a_picture() {
 // ---- states of the printer
 
 #[test]
-fn f13_without_paper_the_job_waits_in_the_printer_and_comes_later() {
+fn f21_without_paper_the_job_waits_in_the_printer_and_comes_later() {
     story(async {
         let printer = sandbox(48);
         let (address, _hand) = served(&printer).await;
@@ -328,7 +327,7 @@ async fn refused(address: &Address) -> String {
 }
 
 #[test]
-fn f15_a_line_cut_at_any_byte_is_unknown_and_leaves_no_fault() {
+fn a_line_cut_at_any_byte_is_unknown_and_leaves_no_fault() {
     story(async {
         let profile = Profile::narrow(Letters::Pc866);
         let job = render(&ticket(TicketKind::Addition), &FIRST, &profile);
@@ -462,8 +461,7 @@ fn by_crate(job: impl FnOnce(&mut Crate<Tape>)) -> Vec<u8> {
     let mut printer = Crate::new(tape.clone(), Protocol::default(), None);
     job(&mut printer);
     printer.print().unwrap();
-    let bytes = tape.0.lock().unwrap().clone();
-    bytes
+    std::mem::take(&mut *tape.0.lock().unwrap())
 }
 
 fn has(bytes: &[u8], part: &[u8]) -> bool {
@@ -472,7 +470,7 @@ fn has(bytes: &[u8], part: &[u8]) -> bool {
 
 #[test]
 fn the_partial_cut_is_partial() {
-    let theirs = by_crate(|printer| drop(printer.partial_cut().unwrap()));
+    let theirs = by_crate(|printer| _ = printer.partial_cut().unwrap());
     assert_eq!(theirs, [0x1D, 0x56, 0x41, 0x01], "when this fails the crate has learnt it: use its cut");
     let mut profile = Profile::wide(Letters::Pc866);
     assert!(render(&slip(), &FIRST, &profile).ends_with(&[0x1D, 0x56, 0x42, 0x00]));
@@ -484,14 +482,14 @@ fn the_partial_cut_is_partial() {
 
 #[test]
 fn the_drawer_pulse_has_its_times() {
-    let theirs = by_crate(|printer| drop(printer.cash_drawer(CashDrawer::Pin2).unwrap()));
+    let theirs = by_crate(|printer| _ = printer.cash_drawer(CashDrawer::Pin2).unwrap());
     assert_eq!(theirs, [0x1B, 0x70, 0x00]);
     assert_eq!(language::DRAWER, [0x1B, 0x70, 0x00, 0x19, 0xFA]);
 }
 
 #[test]
 fn a_hyphen_stays_a_hyphen() {
-    let theirs = by_crate(|printer| drop(printer.page_code(PageCode::WPC1251).unwrap().write("-").unwrap()));
+    let theirs = by_crate(|printer| _ = printer.page_code(PageCode::WPC1251).unwrap().write("-").unwrap());
     assert_eq!(theirs.last(), Some(&0xAD));
     for letters in Letters::ALL {
         assert_eq!(letters.bytes("-"), b"-");
@@ -500,14 +498,14 @@ fn a_hyphen_stays_a_hyphen() {
 
 #[test]
 fn no_raw_utf8_reaches_the_printer() {
-    let theirs = by_crate(|printer| drop(printer.page_code(PageCode::PC866).unwrap().write("Қ").unwrap()));
+    let theirs = by_crate(|printer| _ = printer.page_code(PageCode::PC866).unwrap().write("Қ").unwrap());
     assert!(theirs.ends_with("Қ".as_bytes()));
     assert_eq!(Letters::Pc866.bytes(&Letters::Pc866.fold("Қ₸")), [0x8A, 0xE2, 0xA3]);
 }
 
 #[test]
 fn a_dish_cannot_open_the_drawer() {
-    let theirs = by_crate(|printer| drop(printer.write("Чай\u{1B}p\0\u{19}z").unwrap()));
+    let theirs = by_crate(|printer| _ = printer.write("Чай\u{1B}p\0\u{19}z").unwrap());
     assert!(has(&theirs, &[0x1B, 0x70, 0x00]));
     let Document::Receipt(mut receipt) = receipt() else { unreachable!() };
     receipt.lines[0].name = "Чай\u{1B}p\0\u{19}z\u{10}\u{4}\u{1}".to_owned();

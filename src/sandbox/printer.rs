@@ -280,10 +280,15 @@ impl Printer {
 
     /// Works the buffer off as far as the state allows.
     fn work(&self) {
-        while let Some(cut) = self.lock().work(self.state(), self.clock.wall(), self.columns) {
+        while let Some(cut) = self.next_cut() {
             self.count.send_replace(cut);
             self.trip("cut");
         }
+    }
+
+    /// Works on to the next cut. A function of its own, so that the lock is free again when the tripwire is asked.
+    fn next_cut(&self) -> Option<usize> {
+        self.lock().work(self.state(), self.clock.wall(), self.columns)
     }
 
     fn trip(&self, what: &str) {

@@ -170,10 +170,9 @@ struct Sheet<'a> {
 
 impl Sheet<'_> {
     fn repeat(&mut self, copy: u32) {
-        let style = Style::BIG.inverted();
-        self.bar("", style);
-        self.bar(&format!("ПОВТОР / ҚАЙТАЛАУ №{copy}"), style);
-        self.bar("", style);
+        self.bar("", Style::PLAIN.inverted());
+        self.bar(&format!("ПОВТОР / ҚАЙТАЛАУ №{copy}"), Style::BIG.inverted());
+        self.bar("", Style::PLAIN.inverted());
         self.gap();
     }
 
@@ -357,12 +356,13 @@ impl Sheet<'_> {
         let style = if width(&right) > style.cells(columns) { Style { wide: false, ..style } } else { style };
         let cells = style.cells(columns);
         let beside = cells.saturating_sub(width(&right) + 1);
-        if right.is_empty() || width(&left) <= beside {
-            let left_cells = cells.saturating_sub(width(&right));
-            let rows = if right.is_empty() { wrap(&left, cells) } else { vec![format!("{left:<left_cells$}{right}")] };
-            for row in rows {
+        if right.is_empty() {
+            for row in wrap(&left, cells) {
                 self.push(row, style, Align::Left);
             }
+        } else if width(&left) + 1 + width(&right) <= cells {
+            let left_cells = cells - width(&right);
+            self.push(format!("{left:<left_cells$}{right}"), style, Align::Left);
         } else if beside >= NAME_CELLS_MIN && !style.wide {
             let mut rows = wrap(&left, beside);
             if let Some(last) = rows.last_mut() {
@@ -373,7 +373,7 @@ impl Sheet<'_> {
                 self.push(row, style, Align::Left);
             }
         } else {
-            for row in wrap(&left, cells) {
+            for row in wrap(&left, cells).into_iter().filter(|row| !row.is_empty()) {
                 self.push(row, style, Align::Left);
             }
             for row in wrap(&right, cells) {

@@ -73,7 +73,8 @@ impl Sheet {
         }
     }
 
-    /// Draws a character whose cell stands on `base`. The font has one weight; emphasis burns every dot twice, one to the right.
+    /// Draws a character whose cell stands on `base`. The font has one weight; emphasis widens its strokes by a dot where that leaves
+    /// the gaps open.
     fn cell(&mut self, letter: char, style: Style, left: usize, base: usize) {
         let (across, down) = (1 + usize::from(style.wide), 1 + usize::from(style.tall));
         let glyph = font::glyph(letter).unwrap_or([0x7FE; HEIGHT]);
@@ -82,7 +83,7 @@ impl Sheet {
         let fill = if style.inverse { LEAD } else { 0 };
         for y in 0..HEIGHT * down + fill {
             let row = glyph.get(y / down).copied().unwrap_or(0);
-            let row = if style.bold { row | row >> 1 } else { row };
+            let row = if style.bold { row | (row >> 1 & !(row << 1)) } else { row };
             for x in 0..WIDTH * across {
                 let inked = row >> (WIDTH - 1 - x / across) & 1 == 1;
                 if inked != style.inverse {

@@ -1,1 +1,3 @@
-//! all tests
+//! All tests from outside, in one binary.
+mod config;
+mod tidy;

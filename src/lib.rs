@@ -4,6 +4,7 @@ pub mod domain;
 pub mod drivers;
 pub mod flows;
 pub mod host;
+pub mod http;
 pub mod i18n;
 pub mod ledger;
 pub mod sandbox;

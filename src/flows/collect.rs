@@ -28,8 +28,8 @@ pub struct Plan {
     pub phone: Option<Phone>,
     /// What the guest reads.
     pub description: String,
-    /// The bot that asks.
-    pub bot: Option<String>,
+    /// The bot that asks, with its own name of the invoice.
+    pub bot: Option<(String, String)>,
     /// The caller's key and the content it is bound to.
     pub key: Option<(String, String)>,
     /// Whether a key whose attempt expired or failed may start a new one (bots).

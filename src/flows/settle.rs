@@ -310,12 +310,11 @@ pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
     let Some(status) = bot_status(row.attempt.state) else {
         return Ok(());
     };
-    let order = tx.order(row.order)?;
     let amount = row.attempt.evidence.as_ref().map_or(row.attempt.amount, |evidence| evidence.amount);
     let body = json!({
         "status": status,
         "invoice_id": invoice_id(row),
-        "external_id": bot_external_id(&order),
+        "external_id": row.external_id,
         "amount": amount.whole_tenge(),
         "at_ms": tx.now().0,
     });
@@ -330,11 +329,6 @@ pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
         body: body.to_string(),
     })?;
     Ok(())
-}
-
-/// The caller's own id of a bot's order.
-pub fn bot_external_id(order: &OrderRow) -> String {
-    order.snapshot.foreign_id.clone()
 }
 
 /// The name under which a bot knows an attempt.

@@ -14,12 +14,12 @@ use crate::flows::{reconcile, settle};
 use crate::i18n::{self, Lang};
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::Router;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -102,7 +102,8 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
         .into_iter()
         .map(|(name, device)| {
             let args = [("order", device.detail.as_str()), ("detail", device.detail.as_str())];
-            let text = if device.code.is_empty() { String::new() } else { i18n::sentence(asked.lang, &device.code, &args) };
+            let text =
+                if device.code.is_empty() { String::new() } else { i18n::sentence(asked.lang, &device.code, &args) };
             json!({ "name": name, "role": device.role, "state": device.state, "text": text, "detail": device.detail })
         })
         .collect();
@@ -110,7 +111,8 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
         let open = view.open_questions()?;
         open.iter().map(|question| shape::question(faces, view, question, asked.lang)).collect::<Result<Vec<_>, _>>()
     })?;
-    let tenders: Vec<Tender> = faces.ways.iter().flat_map(|way| way.tenders.iter().copied()).chain([Tender::Cash]).collect();
+    let tenders: Vec<Tender> =
+        faces.ways.iter().flat_map(|way| way.tenders.iter().copied()).chain([Tender::Cash]).collect();
     Ok(json!({
         "shop": faces.rules().shop,
         "now": faces.rules().machine_time(faces.office.clock.wall()),
@@ -132,7 +134,11 @@ fn orders_of(asked: &Asked) -> Result<Value, Problem> {
     };
     let board = counter.board();
     let shown = faces.office.look(|view| {
-        board.orders.iter().map(|(order, _)| shape::order(faces, view, order, asked.lang, false)).collect::<Result<Vec<_>, _>>()
+        board
+            .orders
+            .iter()
+            .map(|(order, _)| shape::order(faces, view, order, asked.lang, false))
+            .collect::<Result<Vec<_>, _>>()
     })?;
     let age_s = board.seen.map(|seen| faces.office.clock.now().since(seen).as_secs());
     Ok(json!({ "orders": shown, "pos": { "state": if board.is_up { "up" } else { "down" }, "age_s": age_s } }))
@@ -169,7 +175,9 @@ async fn payments(State(faces): State<Arc<Faces>>, uri: Uri, headers: HeaderMap)
 fn payments_of(asked: &Asked, query: &str) -> Result<Value, Problem> {
     let value = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
     let state = match value("state") {
-        Some(word) => Some(AttemptState::from_word(word).ok_or_else(|| Problem::bad(format!("state: unknown word '{word}'")))?),
+        Some(word) => {
+            Some(AttemptState::from_word(word).ok_or_else(|| Problem::bad(format!("state: unknown word '{word}'")))?)
+        }
         None => None,
     };
     let limit = match value("limit") {
@@ -199,15 +207,17 @@ async fn pay(State(faces): State<Arc<Faces>>, uri: Uri, headers: HeaderMap, body
 async fn start(asked: &Asked, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     let body = asked.body(headers, body).await?;
     let key = match headers.get("idempotency-key").map(|value| value.to_str()) {
-        Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => Some((format!("api:{key}"), body.to_string())),
+        Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => {
+            Some((format!("api:{key}"), body.to_string()))
+        }
         Some(_) => return Err(Problem::bad(format!("Idempotency-Key: 1 to {KEY_CHARS_MAX} plain characters"))),
         None => None,
     };
     // H2 before the POS is asked: a repeated request must not depend on what the order looks like by now.
-    if let Some((key, content)) = &key {
-        if let Some(known) = known(asked, key, content)? {
-            return asked.shown(&known);
-        }
+    if let Some((key, content)) = &key
+        && let Some(known) = known(asked, key, content)?
+    {
+        return asked.shown(&known);
     }
     let wish = wish(asked, &body, key).await?;
     let rules = asked.faces.office.rules.clone();
@@ -233,13 +243,11 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
     let tender = shape::read_text(&body["tender"], "tender").map_err(Problem::bad)?;
     let tender = Tender::from_word(&tender)
         .ok_or_else(|| Problem::bad("tender: kaspi_terminal, kaspi_invoice, kaspi_qr or cash"))?;
-    let amount = match &body["amount"] {
-        Value::Null => None,
-        value => Some(shape::read_sum(value, "amount").map_err(Problem::bad)?),
-    };
-    let phone = match &body["phone"] {
-        Value::Null => None,
-        value => {
+    let amount = shape::given(body, "amount").map(|value| shape::read_sum(value, "amount")).transpose();
+    let amount = amount.map_err(Problem::bad)?;
+    let phone = match shape::given(body, "phone") {
+        None => None,
+        Some(value) => {
             let text = shape::read_text(value, "phone").map_err(Problem::bad)?;
             Some(Phone::parse(&text).ok_or_else(|| Problem::new(422, "bad_phone", "phone: 77XXXXXXXXX"))?)
         }
@@ -253,9 +261,9 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
         (Value::Null, Value::String(reference)) => ("api", own_order(body, reference)?),
         _ => return Err(Problem::bad("write either order_id, or reference with total")),
     };
-    let description = match &body["description"] {
-        Value::Null => format!("{}: заказ {}", asked.faces.rules().shop, snapshot.number),
-        value => shape::read_text(value, "description").map_err(Problem::bad)?,
+    let description = match shape::given(body, "description") {
+        None => format!("{}: заказ {}", asked.faces.rules().shop, snapshot.number),
+        Some(value) => shape::read_text(value, "description").map_err(Problem::bad)?,
     };
     Ok(Plan {
         source: source.to_owned(),
@@ -282,13 +290,11 @@ fn via(asked: &Asked, tender: Tender) -> Result<String, Problem> {
 
 /// An order that no POS knows, as the caller describes it.
 fn own_order(body: &Value, reference: &str) -> Result<Snapshot, Problem> {
-    let lines = match &body["lines"] {
-        Value::Null => Vec::new(),
-        value => shape::read_lines(value).map_err(Problem::bad)?,
-    };
-    let total = match &body["total"] {
-        Value::Null => lines.iter().map(|line| line.sum).sum(),
-        value => shape::read_sum(value, "total").map_err(Problem::bad)?,
+    let lines =
+        shape::given(body, "lines").map(shape::read_lines).transpose().map_err(Problem::bad)?.unwrap_or_default();
+    let total = match shape::given(body, "total") {
+        None => lines.iter().map(|line| line.sum).sum(),
+        Some(value) => shape::read_sum(value, "total").map_err(Problem::bad)?,
     };
     if total <= Tiyn::ZERO {
         return Err(Problem::new(422, "no_sum", "total: above 0"));
@@ -296,7 +302,8 @@ fn own_order(body: &Value, reference: &str) -> Result<Snapshot, Problem> {
     if reference.is_empty() || reference.chars().count() > KEY_CHARS_MAX {
         return Err(Problem::bad(format!("reference: 1 to {KEY_CHARS_MAX} characters")));
     }
-    let text = |name: &str| body[name].as_str().unwrap_or_default().chars().take(shape::TEXT_CHARS_MAX).collect::<String>();
+    let text =
+        |name: &str| body[name].as_str().unwrap_or_default().chars().take(shape::TEXT_CHARS_MAX).collect::<String>();
     Ok(Snapshot {
         foreign_id: reference.to_owned(),
         number: reference.to_owned(),
@@ -374,7 +381,10 @@ async fn settle_it(asked: &Asked, id: QuestionId, headers: &HeaderMap, body: Bod
 async fn jobs(State(faces): State<Arc<Faces>>, uri: Uri, headers: HeaderMap) -> Response {
     let asked = Asked::new(faces, &uri, &headers);
     let shown = asked.faces.office.look(|view| {
-        view.unfinished_jobs(PAYMENTS_MAX)?.iter().map(|job| shape::job(view, job, asked.lang)).collect::<Result<Vec<_>, _>>()
+        view.unfinished_jobs(PAYMENTS_MAX)?
+            .iter()
+            .map(|job| shape::job(view, job, asked.lang))
+            .collect::<Result<Vec<_>, _>>()
     });
     asked.told(shown.map(|jobs| json!({ "jobs": jobs })).map_err(Problem::from))
 }

@@ -68,7 +68,7 @@ async fn create(State(faces): State<Arc<Faces>>, headers: HeaderMap, body: Body)
     let wish = wish(&faces, bot, &body).await?;
     let rules = faces.office.rules.clone();
     let row = faces.office.writer.decide(move |tx| collect::plan(tx, &rules, &wish)).await?;
-    Ok((StatusCode::CREATED, Json(invoice(&faces, &row)?)).into_response())
+    Ok((StatusCode::CREATED, Json(invoice(&row))).into_response())
 }
 
 async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refusal> {
@@ -76,7 +76,8 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refu
     let amount = body["amount"].as_i64().and_then(Tiyn::from_tenge).filter(|amount| *amount > Tiyn::ZERO);
     let amount = amount.ok_or_else(|| wrong("amount: whole tenge above 0, as an integer"))?;
     let phone = body["phone"].as_str().and_then(Phone::parse).ok_or_else(|| wrong("phone: 77XXXXXXXXX"))?;
-    let external_id = body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
+    let external_id =
+        body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
     let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?;
     let description = shape::read_text(&body["description"], "description").map_err(|text| wrong(&text))?;
     let snapshot = match body["order_id"].as_str() {
@@ -93,7 +94,7 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refu
         amount: Some(amount),
         phone: Some(phone),
         description,
-        bot: Some(bot.name.clone()),
+        bot: Some((bot.name.clone(), external_id.to_owned())),
         key: Some((format!("bot:{}:{external_id}", bot.name), content)),
         key_renews: true,
     })
@@ -101,8 +102,8 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refu
 
 /// Without lines the kitchen's ticket carries the description.
 fn own_order(body: &Value, external_id: &str, description: &str, amount: Tiyn) -> Result<Snapshot, String> {
-    let lines = match &body["lines"] {
-        Value::Null => vec![Line {
+    let lines = match shape::given(body, "lines") {
+        None => vec![Line {
             key: description.to_owned(),
             name: if description.trim().is_empty() { external_id.to_owned() } else { description.to_owned() },
             modifiers: Vec::new(),
@@ -111,7 +112,7 @@ fn own_order(body: &Value, external_id: &str, description: &str, amount: Tiyn) -
             workshop: None,
             comment: String::new(),
         }],
-        value => shape::read_lines(value)?,
+        Some(value) => shape::read_lines(value)?,
     };
     Ok(Snapshot {
         foreign_id: external_id.to_owned(),
@@ -131,7 +132,9 @@ async fn pos_order(faces: &Faces, order_id: &str) -> Result<Snapshot, Refusal> {
     match counter.fresh(order_id).await {
         Outcome::Done(snapshot) => Ok(snapshot),
         Outcome::Refused(reason) => Err(Refusal(StatusCode::CONFLICT, format!("order_id: {reason}"))),
-        Outcome::NotSent(reason) | Outcome::Unknown(reason) => Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.to_string())),
+        Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+            Err(Refusal(StatusCode::SERVICE_UNAVAILABLE, reason.to_string()))
+        }
     }
 }
 
@@ -146,28 +149,23 @@ async fn read(
     let row = faces.office.look(|view| view.attempt_of(reference))?;
     // One bot does not see another's invoices.
     let row = row.filter(|row| row.bot.as_deref() == Some(bot.name.as_str())).ok_or_else(missing)?;
-    Ok(Json(invoice(&faces, &row)?))
+    Ok(Json(invoice(&row)))
 }
 
-fn invoice(faces: &Faces, row: &AttemptRow) -> Result<Value, Fault> {
-    let external_id = faces.office.look(|view| external_id(view, row))?;
+fn invoice(row: &AttemptRow) -> Value {
     let mut shown = json!({
         "invoice_id": settle::invoice_id(row),
         "status": settle::bot_status(row.attempt.state).unwrap_or("pending"),
         "amount": row.attempt.amount.whole_tenge(),
         "phone": row.phone.as_ref().map(Phone::digits),
-        "external_id": external_id,
+        "external_id": row.external_id,
         "created_at": utc(row.created),
         "expires_at": utc(row.created.plus_ms(LIFE_MS)),
     });
     if row.attempt.state == AttemptState::Paid {
         shown["paid_at"] = json!(utc(row.changed));
     }
-    Ok(shown)
-}
-
-fn external_id(view: crate::ledger::View<'_>, row: &AttemptRow) -> Result<String, Fault> {
-    view.external_id(row)
+    shown
 }
 
 /// RFC 3339 in UTC, as AiPay writes it.

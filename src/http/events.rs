@@ -2,8 +2,8 @@
 
 use super::Faces;
 use crate::domain::ids::{AttemptId, JobId, OrderId, Seq};
-use crate::workers::{Device, Ear};
 use crate::workers::pos::Board;
+use crate::workers::{Device, Ear};
 use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;

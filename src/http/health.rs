@@ -23,7 +23,10 @@ pub fn routes() -> Router<Arc<Faces>> {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], include_str!("assets/openapi.json"))))
+        .route(
+            "/openapi.json",
+            get(async || ([(header::CONTENT_TYPE, "application/json")], include_str!("assets/openapi.json"))),
+        )
 }
 
 /// The echo by which the tunnel is proven from outside.
@@ -62,7 +65,13 @@ async fn metrics(State(faces): State<Arc<Faces>>) -> Response {
 
 fn measured(faces: &Faces) -> Result<String, Fault> {
     let (attempts, jobs, questions, messages, seq) = faces.office.look(|view| {
-        Ok((view.watched_all()?, view.unfinished_jobs(10_000)?, view.open_questions()?.len(), view.messages()?, view.last_seq()?))
+        Ok((
+            view.watched_all()?,
+            view.unfinished_jobs(10_000)?,
+            view.open_questions()?.len(),
+            view.messages()?,
+            view.last_seq()?,
+        ))
     })?;
     let mut text = String::new();
     let mut line = |name: &str, help: &str, kind: &str, values: &[(String, i64)]| {
@@ -84,14 +93,21 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
     line("kassad_live_payments", "Payments that are not decided.", "gauge", &states);
     let open: Vec<(String, i64)> = [JobKind::Close, JobKind::Print, JobKind::Notify]
         .iter()
-        .map(|kind| (format!("{{kind=\"{}\"}}", kind.word()), count(jobs.iter().filter(|job| job.kind == *kind).count())))
+        .map(|kind| {
+            (format!("{{kind=\"{}\"}}", kind.word()), count(jobs.iter().filter(|job| job.kind == *kind).count()))
+        })
         .collect();
     line("kassad_open_jobs", "What must still happen outside.", "gauge", &open);
     line("kassad_open_questions", "What waits for a person.", "gauge", &[(String::new(), count(questions))]);
     line("kassad_notices_total", "Verified notices kept.", "counter", &[(String::new(), messages)]);
     line("kassad_journal_rows", "Rows of the journal.", "counter", &[(String::new(), seq.0)]);
     let forged = i64::try_from(faces.forged.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-    line("kassad_forged_total", "Bodies with a missing or wrong signature since the start.", "counter", &[(String::new(), forged)]);
+    line(
+        "kassad_forged_total",
+        "Bodies with a missing or wrong signature since the start.",
+        "counter",
+        &[(String::new(), forged)],
+    );
     let up: Vec<(String, i64)> = faces
         .office
         .devices
@@ -99,7 +115,10 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
         .into_iter()
         .map(|(name, device)| {
             let is_well = ["up", "busy"].contains(&device.state);
-            (format!("{{name=\"{}\",role=\"{}\"}}", name.replace(['"', '\\', '\n'], "_"), device.role), i64::from(is_well))
+            (
+                format!("{{name=\"{}\",role=\"{}\"}}", name.replace(['"', '\\', '\n'], "_"), device.role),
+                i64::from(is_well),
+            )
         })
         .collect();
     line("kassad_device_up", "1 when a device or partner answers.", "gauge", &up);

@@ -172,6 +172,7 @@ pub fn lang(uri: &Uri, headers: &HeaderMap) -> Lang {
 
 /// Headers as drivers read them; values that are no text are left out.
 fn plain_headers(headers: &HeaderMap) -> Headers {
-    let pairs = headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let pairs =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
     Headers(pairs.collect())
 }

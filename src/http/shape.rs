@@ -40,6 +40,11 @@ pub fn read_sum(value: &Value, field: &str) -> Result<Tiyn, String> {
     }
 }
 
+/// A member that is there and not null.
+pub fn given<'a>(body: &'a Value, name: &str) -> Option<&'a Value> {
+    body.get(name).filter(|value| !value.is_null())
+}
+
 /// Reads a text of bounded length.
 pub fn read_text(value: &Value, field: &str) -> Result<String, String> {
     match value.as_str() {
@@ -65,13 +70,14 @@ fn read_line(item: &Value, place: usize) -> Result<Line, String> {
         Value::Number(number) => {
             Milli::parse(&number.to_string()).ok_or_else(|| format!("{}: write 2 or \"0.35\"", field("quantity")))?
         }
-        Value::String(text) => Milli::parse(text).ok_or_else(|| format!("{}: write 2 or \"0.35\"", field("quantity")))?,
-        Value::Bool(_) | Value::Array(_) | Value::Object(_) => return Err(format!("{}: write 2 or \"0.35\"", field("quantity"))),
+        Value::String(text) => {
+            Milli::parse(text).ok_or_else(|| format!("{}: write 2 or \"0.35\"", field("quantity")))?
+        }
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            return Err(format!("{}: write 2 or \"0.35\"", field("quantity")));
+        }
     };
-    let sum = match &item["sum"] {
-        Value::Null => Tiyn::ZERO,
-        value => read_sum(value, &field("sum"))?,
-    };
+    let sum = given(item, "sum").map(|value| read_sum(value, &field("sum"))).transpose()?.unwrap_or(Tiyn::ZERO);
     let texts = item["modifiers"].as_array().map(Vec::as_slice).unwrap_or_default();
     let modifiers = texts.iter().map(|text| read_text(text, &field("modifiers"))).collect::<Result<Vec<_>, _>>()?;
     let workshop = match &item["workshop"] {
@@ -180,13 +186,7 @@ pub fn job(view: View<'_>, row: &JobRow, lang: Lang) -> Result<Value, Fault> {
 }
 
 /// An order of the POS as the API shows it, with its newest payment.
-pub fn order(
-    faces: &Faces,
-    view: View<'_>,
-    snapshot: &Snapshot,
-    lang: Lang,
-    with_lines: bool,
-) -> Result<Value, Fault> {
+pub fn order(faces: &Faces, view: View<'_>, snapshot: &Snapshot, lang: Lang, with_lines: bool) -> Result<Value, Fault> {
     let known = view.order_of("pos", &snapshot.foreign_id)?;
     let (paid, newest) = match &known {
         Some(known) => (paid_of(view, known.id)?, view.attempts_of_order(known.id)?.pop()),

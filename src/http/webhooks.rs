@@ -24,7 +24,8 @@ const FORGED_MAX: u32 = 60;
 const FORGED_WINDOW: Duration = Duration::from_secs(60);
 
 /// Headers worth keeping with a message; none of them is a secret of ours.
-const KEPT_HEADERS: [&str; 6] = ["content-type", "user-agent", "x-aipay-signature", "x-signature", "date", "x-request-id"];
+const KEPT_HEADERS: [&str; 6] =
+    ["content-type", "user-agent", "x-aipay-signature", "x-signature", "date", "x-request-id"];
 
 /// The route of webhooks.
 pub fn routes() -> Router<Arc<Faces>> {

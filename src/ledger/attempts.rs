@@ -31,6 +31,8 @@ pub struct AttemptRow {
     pub description: String,
     /// The bot that asked for it.
     pub bot: Option<String>,
+    /// The bot's own name of it.
+    pub external_id: Option<String>,
     /// Its state and everything that decides about it.
     pub attempt: Attempt,
     /// Whether a worker still asks about it.
@@ -56,13 +58,13 @@ pub struct NewAttempt {
     pub phone: Option<Phone>,
     /// What the guest reads.
     pub description: String,
-    /// The bot that asked for it.
-    pub bot: Option<String>,
+    /// The bot that asked for it, with its own name of it.
+    pub bot: Option<(String, String)>,
 }
 
 const COLUMNS: &str =
     "SELECT attempts.id, parts.order_id, parts.no, part_id, attempts.no, tender, via, attempts.amount, phone,
-    description, bot, attempts.state, handle, evidence, late, reason, watched, created, changed
+    description, bot, attempts.state, handle, evidence, late, reason, watched, created, changed, external_id
     FROM attempts JOIN parts ON parts.id = part_id";
 
 struct Raw {
@@ -85,6 +87,7 @@ struct Raw {
     watched: bool,
     created: i64,
     changed: i64,
+    external_id: Option<String>,
 }
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
@@ -108,6 +111,7 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         watched: row.get(16)?,
         created: row.get(17)?,
         changed: row.get(18)?,
+        external_id: row.get(19)?,
     })
 }
 
@@ -141,6 +145,7 @@ impl View<'_> {
             via: raw.via,
             description: raw.description,
             bot: raw.bot,
+            external_id: raw.external_id,
             watched: raw.watched,
             created: Wall(raw.created),
             changed: Wall(raw.changed),
@@ -230,8 +235,8 @@ impl Tx<'_> {
         let entry = json!({ "state": "planned", "amount": new.amount, "tender": new.tender, "via": new.via });
         let seq = self.record("attempt", id, &entry)?;
         self.write(
-            "INSERT INTO attempts (id, part_id, no, tender, via, amount, phone, description, bot, state, created, changed, seq)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 'planned', ?10, ?10, ?11)",
+            "INSERT INTO attempts (id, part_id, no, tender, via, amount, phone, description, bot, external_id, state, created, changed, seq)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'planned', ?11, ?11, ?12)",
             rusqlite::params![
                 id,
                 new.part.0,
@@ -241,7 +246,8 @@ impl Tx<'_> {
                 new.amount.0,
                 new.phone.as_ref().map(Phone::digits),
                 new.description,
-                new.bot,
+                new.bot.as_ref().map(|(bot, _)| bot),
+                new.bot.as_ref().map(|(_, external_id)| external_id),
                 self.now().0,
                 seq.0
             ],

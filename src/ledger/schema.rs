@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 /// One step per version: step `n` leads from version `n` to `n + 1`.
-pub const STEPS: &[&str] = &[include_str!("001_first.sql")];
+pub const STEPS: &[&str] = &[include_str!("001_first.sql"), include_str!("002_external_id.sql")];
 
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]

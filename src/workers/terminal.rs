@@ -239,7 +239,8 @@ impl Desk {
             | Outcome::NotSent(reason)
             | Outcome::Unknown(reason) => Event::Unknown(Reason::new(&reason.code, "")),
         };
-        let is_up = !matches!(&event, Event::Unknown(reason) if reason.code == "link_lost");
+        let is_up =
+            !matches!(&event, Event::Unknown(reason) if ["link_lost", "no_link"].contains(&reason.code.as_str()));
         if is_up {
             self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
         } else {

@@ -267,7 +267,7 @@ function drawOrders() {
   at("search").setAttribute("aria-label", word("page.search"));
   const orders = (view.orders || []).filter(found);
   const shown = orders.map(({ order_id, number, table, waiter, due, paid, payment }) =>
-    [order_id, number, table, waiter, due, paid, payment && [payment.state, payment.state_text]]);
+    [order_id, number, table, waiter, due, paid, payment && payment.state]);
   draw("orders", [shown, view.chosen, view.ordersAway, view.search === ""], () => {
     const list = orders.map((order) => {
       const payment = order.payment, state = payment && payment.state;
@@ -275,7 +275,7 @@ function drawOrders() {
         make("span", { class: "name" }, `№${THIN}${order.number}`),
         make("span", { class: "sum" }, written(Math.max(0, tiyn(order.due) - tiyn(order.paid))) + THIN + "₸"),
         make("span", { class: "who" }, [tableName(order), order.waiter].filter(Boolean).join(" · ")),
-        make("span", { class: `mark ${state === "paid" ? "good" : ""}` }, state ? payment.state_text || word(`state.${state}`) : ""));
+        state && make("span", { class: `mark ${state === "paid" ? "good" : ""}` }, word(`state.${state}`)));
     });
     if (view.ordersAway) list.unshift(make("div", { class: "note" }, word("page.orders_away")));
     if (!orders.length) list.push(make("div", { class: "empty" }, word(view.search ? "page.nothing_found" : "page.no_orders")));
@@ -328,7 +328,7 @@ function actions(order, payment, rest) {
   if (state === "unresolved") {
     const question = payment.question || ((view.status && view.status.questions) || []).find((one) => one.payment === payment.id);
     return [make("div", { class: "live wait" }, make("span", { class: "stop" }, "!"),
-      make("div", { class: "text" }, (question && question.text) || payment.state_text), timer(payment)),
+      make("div", { class: "text" }, (question && question.text) || word("state.unresolved")), timer(payment)),
     question && make("button", { class: "tender wide", onclick: () => answer(question) }, word("page.answer"))];
   }
   if (LIVE.includes(state)) return [waiting(payment)];
@@ -339,7 +339,7 @@ function actions(order, payment, rest) {
         make("small", {}, track(payment)))),
     make("button", { class: "tender first", onclick: () => choose("") }, word("page.done"))];
   }
-  const why = state && state !== "paid" ? (payment.reason && payment.reason.text) || payment.state_text : "";
+  const why = state && state !== "paid" ? (payment.reason && payment.reason.text) || word(`state.${state}`) : "";
   const note = why ? make("div", { class: "note" }, why) : null;
   if (view.step === "phone") return [phoneForm(order)];
   if (view.step === "cash") {
@@ -366,7 +366,7 @@ function waiting(payment) {
     : payment.tender === "kaspi_terminal" ? word("page.on_terminal")
     : payment.phone ? word("page.on_phone", { phone: payment.phone }) : "";
   return make("div", {}, make("div", { class: "live" }, make("span", { class: "ring" }),
-    make("div", { class: "text" }, payment.state_text || word(`state.${payment.state}`), hint && make("small", {}, hint)), timer(payment)),
+    make("div", { class: "text" }, word(`state.${payment.state}`), hint && make("small", {}, hint)), timer(payment)),
   make("div", { class: "tenders" }, make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => act("cancel", () =>
     call("POST", `/api/v1/payments/${encodeURIComponent(payment.id)}/cancel`, {})) },
   word(view.busy === "cancel" ? "page.cancelling" : "page.cancel"))));
@@ -436,11 +436,11 @@ function drawPayments() {
   draw("payments", view.payments.map(({ age_s: _, ...payment }) => payment), () => view.payments.map((payment) => {
     const tone = payment.state === "paid" ? "good" : payment.state === "unresolved" ? "firm" : "";
     const name = payment.order_number ? `№${THIN}${payment.order_number}` : payment.reference || "";
-    const text = payment.late ? word("paid_late") : payment.state_text || word(`state.${payment.state}`);
+    const text = payment.late ? word("paid_late") : word(`state.${payment.state}`);
     return make("button", { class: "payment", disabled: !payment.order_id, onclick: () => choose(payment.order_id) },
       make("div", { class: "top" }, make("span", { class: "name" }, name, payment.table ? ` · ${tableName(payment)}` : ""),
         make("span", {}, money(payment.state === "paid" ? payment.amount_paid ?? payment.amount : payment.amount))),
-      make("div", { class: "middle" }, make("span", { class: "name" }, `${String(payment.created_at || "").slice(11, 16)} · ${word(`tender.${payment.tender}`)}`),
+      make("div", { class: "middle" }, make("span", { class: "when" }, String(payment.created_at || "").slice(11, 16)), make("span", { class: "name" }, word(`tender.${payment.tender}`)),
         make("span", { class: `state ${tone}` }, text)),
       payment.state === "paid" ? track(payment) : null);
   }).concat(view.payments.length ? [] : [make("div", { class: "empty" }, word("page.no_payments"))]));

@@ -1,5 +1,9 @@
-//! The machine below us: clocks, random bytes, secrets, tasks. Not for `domain`.
+//! The machine below us: clocks, random bytes, secrets, tasks, the lock, the log, systemd. Not for `domain`.
+
 pub mod clock;
 pub mod ids;
+pub mod lock;
+pub mod logging;
 pub mod secret;
+pub mod systemd;
 pub mod tasks;

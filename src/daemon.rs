@@ -1,0 +1,387 @@
+//! Wiring: the lock, the ledger, one task per outside thing, the two listeners; supervision and the stop. The only file that spawns.
+//! A money task that ends ends the daemon (systemd restarts it, H3 holds); a task of a face ends alone.
+
+use crate::config::{self, Config, Device, Role, Tunnel};
+use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
+use crate::domain::order::Tender;
+use crate::flows::{Rules, Station, reconcile};
+use crate::host::clock::Clock;
+use crate::host::ids::Ids;
+use crate::host::lock::{LockFault, OneDaemon};
+use crate::host::tasks::{Spawner, Stop, StopHand};
+use crate::http::{self, BotAccess, Door, Faces, Way};
+use crate::ledger::{Fault, Gate, Ledger, OpenFault, Reader, open_gate};
+use crate::transport::address::{Address, BadAddress};
+use crate::transport::web::{BadAddress as BadUrl, Trust, Web};
+use crate::workers::courier::{self, Bot, Dialect};
+use crate::workers::pos::Counter;
+use crate::workers::vault::LedgerVault;
+use crate::workers::writer::{self, Writer};
+use crate::workers::{Office, cloud, maintenance, pos, printer, terminal};
+use futures_util::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+/// How long workers may finish after the signal to stop.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// What a daemon takes from its machine; tests and the demo bring their own.
+#[derive(Clone)]
+pub struct Machine {
+    /// Time.
+    pub clock: Clock,
+    /// Chance.
+    pub ids: Ids,
+    /// Where a crash test may stop the ledger.
+    pub gate: Gate,
+}
+
+impl Machine {
+    /// The machine itself.
+    pub fn real() -> Machine {
+        Machine { clock: Clock::machine(), ids: Ids::machine(), gate: open_gate() }
+    }
+}
+
+/// Why a daemon cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// Another daemon has the ledger.
+    #[error(transparent)]
+    Lock(#[from] LockFault),
+    /// The ledger cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenFault),
+    /// The ledger cannot decide.
+    #[error(transparent)]
+    Ledger(#[from] Fault),
+    /// A secret or a driver's key is wrong.
+    #[error("line {}: {}: {} — {}", .0.line, .0.key, .0.problem, .0.cure)]
+    Config(config::Fault),
+    /// A port is taken, or a folder is missing.
+    #[error("{what}: {cause}")]
+    Machine {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+}
+
+/// A running daemon.
+pub struct Daemon {
+    /// The ledger, the clock, the devices.
+    pub office: Office,
+    /// Where webhooks come in.
+    pub public: SocketAddr,
+    /// Where the counter page is.
+    pub local: SocketAddr,
+    hand: StopHand,
+    end: StopHand,
+    workers: JoinSet<String>,
+    writer: std::thread::JoinHandle<()>,
+    _lock: OneDaemon,
+}
+
+/// Why a daemon ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// A worker ended without being told.
+    Lost(String),
+}
+
+impl Daemon {
+    /// Starts everything. Returns when both listeners are open and every unclear attempt is known to be asked about.
+    pub async fn start(config: &Config, machine: Machine) -> Result<Daemon, StartFault> {
+        if let Some(folder) = config.ledger.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            let what = || format!("cannot make the folder of the ledger {}", folder.display());
+            std::fs::create_dir_all(folder).map_err(|cause| StartFault::Machine { what: what(), cause })?;
+        }
+        let lock = OneDaemon::take(&config.ledger)?;
+        let rules = rules(config);
+        let (writer, queue) = Writer::pair();
+        let mut ledger = Ledger::open(&config.ledger, &machine.ids, machine.gate.clone())?;
+        let unclear = ledger.decide(machine.clock.wall(), |tx| reconcile::restart(tx, &rules))?;
+        if unclear > 0 {
+            info!(unclear, "payments are being checked after the restart");
+        }
+        let installation = format!("kassad-{}", ledger.shop());
+        let (hand, stop) = Stop::pair();
+        let (end, ended) = Stop::pair();
+        let reader = Reader::open(&config.ledger)?;
+        let (office, changes) = Office::new(machine.clock.clone(), writer, reader, rules, stop.clone());
+        let devices = Devices::build(config, &office, &installation).map_err(StartFault::Config)?;
+        let public = bind(config.listen.public).await?;
+        let local = bind(config.listen.local).await?;
+        let thread = writer_thread(ledger, queue, machine.clock.clone(), changes)?;
+        let spawner = spawner(ended);
+        let mut workers = JoinSet::new();
+        let faces = Arc::new(devices.start(&office, &mut workers));
+        let addresses = (address(&public)?, address(&local)?);
+        let clock = machine.clock.clone();
+        let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
+        hire(&mut workers, "public listener", face(public, http::public_router(&faces)));
+        hire(&mut workers, "local listener", face(local, http::local_router(&faces)));
+        hire(&mut workers, "maintenance", maintenance::run(office.clone()));
+        info!(public = %addresses.0, local = %addresses.1, "the counter is open");
+        Ok(Daemon { office, public: addresses.0, local: addresses.1, hand, end, workers, writer: thread, _lock: lock })
+    }
+
+    /// Serves until told to stop, or until a worker is lost.
+    pub async fn run_until(mut self, told: impl Future<Output = ()>) -> Ended {
+        let ended = tokio::select! {
+            () = told => Ended::Told,
+            Some(lost) = self.workers.join_next() => {
+                let name = lost.unwrap_or_else(|cause| cause.to_string());
+                error!(worker = %name, "a worker ended by itself: the daemon ends, and is started again");
+                Ended::Lost(name)
+            }
+        };
+        self.stop().await;
+        ended
+    }
+
+    /// Stops: workers finish what they hold, the last commit is made, nothing is lost.
+    pub async fn stop(self) {
+        let Daemon { office, hand, end, mut workers, writer, .. } = self;
+        hand.give();
+        let farewell = async { while workers.join_next().await.is_some() {} };
+        let _all_gone = tokio::time::timeout(FAREWELL, farewell).await.is_ok();
+        workers.shutdown().await;
+        end.give();
+        drop(office);
+        join(writer).await;
+    }
+
+    /// Ends as a power cut would: nobody is told, nothing more is done. The gate must be closed, or what waits for the ledger is still
+    /// committed.
+    pub async fn kill(self) {
+        let Daemon { office, hand, end, mut workers, writer, .. } = self;
+        end.give();
+        workers.shutdown().await;
+        drop((office, hand));
+        join(writer).await;
+    }
+}
+
+/// The ledger's thread ends when the last way to it is gone: tasks of faces may hold one for a moment longer.
+async fn join(writer: std::thread::JoinHandle<()>) {
+    let joined = tokio::task::spawn_blocking(move || writer.join().is_ok());
+    let _in_time = tokio::time::timeout(FAREWELL, joined).await.is_ok();
+}
+
+fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()> + Send + 'static) {
+    let name = name.to_owned();
+    workers.spawn(async move {
+        work.await;
+        name
+    });
+}
+
+/// Starts tasks that end with the daemon; a panic in one ends that one.
+#[allow(clippy::disallowed_methods)]
+pub fn spawner(end: Stop) -> Spawner {
+    let runtime = tokio::runtime::Handle::current();
+    Spawner::new(move |task: BoxFuture<'static, ()>| {
+        let end = end.clone();
+        drop(runtime.spawn(async move {
+            tokio::select! {
+                biased;
+                () = end.wait() => {}
+                () = task => {}
+            }
+        }));
+    })
+}
+
+fn writer_thread(
+    ledger: Ledger,
+    queue: writer::Queue,
+    clock: Clock,
+    changes: tokio::sync::broadcast::Sender<crate::ledger::Change>,
+) -> Result<std::thread::JoinHandle<()>, StartFault> {
+    let run = move || writer::run(ledger, queue, &clock, &changes);
+    let started = std::thread::Builder::new().name("ledger".to_owned()).stack_size(512 * 1024).spawn(run);
+    started.map_err(|cause| StartFault::Machine { what: "cannot start the ledger's thread".to_owned(), cause })
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartFault> {
+    let what = || format!("cannot listen on {address}: is something else there, or is it not this machine's?");
+    TcpListener::bind(address).await.map_err(|cause| StartFault::Machine { what: what(), cause })
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, StartFault> {
+    listener.local_addr().map_err(|cause| StartFault::Machine { what: "a listener has no address".to_owned(), cause })
+}
+
+/// What flows need of the configuration.
+pub fn rules(config: &Config) -> Rules {
+    Rules {
+        shop: config.shop.name.clone(),
+        zone: config.shop.timezone.clone(),
+        day_ends_min: i64::from(config.shop.business_day_ends_min),
+        stations: config
+            .stations
+            .iter()
+            .map(|station| Station {
+                name: station.name.clone(),
+                printer: station.printer.clone(),
+                workshop: Some(station.workshop.clone()).filter(|workshop| !workshop.is_empty()),
+            })
+            .collect(),
+        receipt_printers: config
+            .printers
+            .iter()
+            .filter(|printer| printer.roles.contains(&Role::Receipt))
+            .map(|printer| printer.device.name.clone())
+            .collect(),
+        pos: config.pos.as_ref().map(|pos| pos.device.name.clone()),
+    }
+}
+
+/// Everything that the configuration names, opened but not yet at work.
+struct Devices {
+    terminals: Vec<(String, Box<dyn Terminal>)>,
+    clouds: Vec<(String, Arc<dyn Cloud>, Door)>,
+    pos: Option<(String, Arc<dyn Pos>, Duration)>,
+    printers: Vec<(String, Address, crate::drivers::printer::Profile)>,
+    bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
+    public_invoices: bool,
+}
+
+impl Devices {
+    fn build(config: &Config, office: &Office, installation: &str) -> Result<Devices, config::Fault> {
+        let Tunnel::None = config.tunnel;
+        let offset_s = office.rules.utc_offset_s(office.clock.wall());
+        let vault = Arc::new(LedgerVault(office.clone()));
+        let setup = |device: &Device| config.setup(device, vault.clone(), installation, offset_s);
+        let mut devices = Devices {
+            terminals: Vec::new(),
+            clouds: Vec::new(),
+            pos: None,
+            printers: Vec::new(),
+            bots: Vec::new(),
+            public_invoices: config.listen.public_invoices,
+        };
+        for device in &config.terminals {
+            devices.add(device, &setup(device)?, None)?;
+        }
+        for device in &config.clouds {
+            devices.add(device, &setup(device)?, None)?;
+        }
+        for printer in &config.printers {
+            devices.add(&printer.device, &setup(&printer.device)?, None)?;
+        }
+        if let Some(pos) = &config.pos {
+            devices.add(&pos.device, &setup(&pos.device)?, Some(Duration::from_secs(u64::from(pos.poll_s))))?;
+        }
+        for bot in &config.bots {
+            devices.add_bot(bot)?;
+        }
+        Ok(devices)
+    }
+
+    fn add(&mut self, device: &Device, setup: &Setup, poll: Option<Duration>) -> Result<(), config::Fault> {
+        let name = device.name.clone();
+        let bad = |cause: crate::drivers::BadSetup| fault(device, cause.key, &cause.problem, "see the example configuration");
+        match device.kind.build {
+            Build::Terminal(build) => self.terminals.push((name, build(setup).map_err(bad)?)),
+            Build::Cloud(build) => {
+                let (cloud, scheme): (Arc<dyn Cloud>, Arc<dyn WebhookScheme>) = build(setup).map_err(bad)?;
+                let secrets = setup.secrets.get("webhook_secret_files").cloned().unwrap_or_default();
+                self.clouds.push((name, cloud, Door { scheme, secrets }));
+            }
+            Build::Pos(build) => self.pos = Some((name, build(setup).map_err(bad)?, poll.unwrap_or(Duration::from_secs(5)))),
+            Build::Printer(build) => {
+                let profile = build(setup).map_err(bad)?;
+                let address = Address::parse(&device.address)
+                    .map_err(|cause: BadAddress| fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0"))?;
+                self.printers.push((name, address, profile));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_bot(&mut self, bot: &config::Bot) -> Result<(), config::Fault> {
+        let (key, secret) = bot.secrets()?;
+        let access = BotAccess { name: bot.name.clone(), key, cloud: bot.cloud.clone() };
+        let hears = match (&bot.webhook, secret) {
+            (Some(webhook), Some(webhook_secret)) => {
+                let web = Web::open(&webhook.url, &Trust::Roots).map_err(|cause: BadUrl| config::Fault {
+                    line: bot.line,
+                    key: format!("bot.{}.webhook_url", bot.name),
+                    problem: cause.to_string(),
+                    cure: "write http://… or https://…".to_owned(),
+                })?;
+                let dialect = match bot.dialect {
+                    config::Dialect::A => Dialect::A,
+                    config::Dialect::B => Dialect::B,
+                };
+                Some((web, Bot { name: bot.name.clone(), webhook_secret, dialect }))
+            }
+            (None, _) | (_, None) => None,
+        };
+        self.bots.push((access, hears));
+        Ok(())
+    }
+
+    /// Hires a worker for each, and gives the faces what they need to know.
+    fn start(self, office: &Office, workers: &mut JoinSet<String>) -> Faces {
+        let mut ways: Vec<Way> = Vec::new();
+        let mut doors = BTreeMap::new();
+        for (name, driver) in self.terminals {
+            ways.push(Way { name: name.clone(), tenders: vec![Tender::KaspiTerminal] });
+            office.devices.set(&name, "terminal", "unknown", "", "");
+            hire(workers, &format!("terminal {name}"), terminal::run(office.clone(), name, driver));
+        }
+        for (name, driver, door) in self.clouds {
+            ways.push(Way { name: name.clone(), tenders: driver.abilities().tenders.to_vec() });
+            doors.insert(name.clone(), door);
+            office.devices.set(&name, "cloud", "unknown", "", "");
+            hire(workers, &format!("cloud {name}"), cloud::run(office.clone(), name, driver));
+        }
+        for (name, address, profile) in self.printers {
+            office.devices.set(&name, "printer", "unknown", "", "");
+            hire(workers, &format!("printer {name}"), printer::run(office.clone(), name, address, profile));
+        }
+        let counter = self.pos.map(|(name, pos, poll)| {
+            let counter = Counter::new(office.clone(), pos);
+            office.devices.set(&name, "pos", "unknown", "", "");
+            hire(workers, &format!("pos {name}"), pos::run(counter.clone(), name, Some(poll)));
+            counter
+        });
+        let mut bots = Vec::new();
+        for (access, hears) in self.bots {
+            if let Some((web, bot)) = hears {
+                hire(workers, &format!("bot {}", bot.name), courier::run(office.clone(), web, bot));
+            }
+            bots.push(access);
+        }
+        Faces {
+            office: office.clone(),
+            counter,
+            doors,
+            bots,
+            ways,
+            public_invoices: self.public_invoices,
+            forged: std::sync::atomic::AtomicU64::new(0),
+            flood: http::webhooks::Flood::default(),
+        }
+    }
+}
+
+fn fault(device: &Device, key: &str, problem: &str, cure: &str) -> config::Fault {
+    config::Fault {
+        line: device.line,
+        key: format!("{}.{key}", device.name),
+        problem: problem.to_owned(),
+        cure: cure.to_owned(),
+    }
+}

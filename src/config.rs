@@ -421,9 +421,10 @@ fn read_station(section: &mut Section<'_>, source: &mut Source<'_>, printers: &[
     if let Some(printer) = &printer {
         section.must_be_listed(source, "printer", printer, printers);
     }
-    let workshop = match section.get("workshop").map(Spanned::get_ref) {
-        Some(DeValue::Integer(_)) => section.number(source, "workshop").map(|number| number.to_string()),
-        _ => section.need_text(source, "workshop", "the POS's own id of the station"),
+    let workshop = if section.get("workshop").is_some_and(|value| value.get_ref().is_integer()) {
+        section.number(source, "workshop").map(|number| number.to_string())
+    } else {
+        section.need_text(source, "workshop", "the POS's own id of the station")
     };
     section.refuse_unknown(source);
     Some(Station { name: name?, printer: printer?, workshop: workshop? })
@@ -583,10 +584,10 @@ impl<'a> Section<'a> {
     }
 
     fn text(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<String> {
-        match self.take(key)?.get_ref() {
-            DeValue::String(text) if !text.trim().is_empty() => return Some(text.to_string()),
-            DeValue::String(_) => self.fault(source, key, "it is empty", "write a text"),
-            _ => self.wrong_type(source, key, "a text in quotes"),
+        match self.take(key)?.get_ref().as_str() {
+            Some(text) if !text.trim().is_empty() => return Some(text.to_owned()),
+            Some(_) => self.fault(source, key, "it is empty", "write a text"),
+            None => self.wrong_type(source, key, "a text in quotes"),
         }
         None
     }
@@ -612,10 +613,8 @@ impl<'a> Section<'a> {
     }
 
     fn number(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<i64> {
-        let number = match self.take(key)?.get_ref() {
-            DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok(),
-            _ => None,
-        };
+        let number = self.take(key)?.get_ref().as_integer();
+        let number = number.and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok());
         if number.is_none() {
             self.wrong_type(source, key, "a whole number without quotes");
         }
@@ -623,10 +622,9 @@ impl<'a> Section<'a> {
     }
 
     fn texts(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<Vec<String>> {
-        let texts = match self.take(key)?.get_ref() {
-            DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
-            _ => None,
-        };
+        let items = self.take(key)?.get_ref().as_array();
+        let texts: Option<Vec<String>> =
+            items.and_then(|items| items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect());
         if texts.is_none() {
             self.wrong_type(source, key, "a list of texts: [\"…\", \"…\"]");
         }
@@ -716,9 +714,9 @@ static EMPTY: LazyLock<DeTable<'static>> = LazyLock::new(DeTable::new);
 fn one<'a>(root: &'a DeTable<'a>, source: &mut Source<'_>, name: &'static str) -> Section<'a> {
     let (table, line): (&'a DeTable<'a>, usize) = match root.get_key_value(name) {
         None => (&EMPTY, 0),
-        Some((key, value)) => match value.get_ref() {
-            DeValue::Table(table) => (table, source.line(key.span())),
-            _ => {
+        Some((key, value)) => match value.get_ref().as_table() {
+            Some(table) => (table, source.line(key.span())),
+            None => {
                 let line = source.line(key.span());
                 source.fault(line, name, "it is no section", format!("write it once, as [{name}]"));
                 (&EMPTY, line)

@@ -101,7 +101,7 @@ const SOURCES = {
       if (view.chosen === chosen) view.order = order;
     } catch (error) {
       // A closed order leaves the list; its panel stays until the cashier goes on.
-      if (error.status !== 404 && !error.status) throw error;
+      if (!error.status) throw error;
     }
   },
 };
@@ -285,8 +285,14 @@ function drawOrders() {
 
 // ---- the panel
 
+/** An order that the POS no longer lists, as its payment tells it. */
+function orderOfPayment(id) {
+  const payment = view.payments.find((one) => one.order_id === id);
+  return payment && { order_id: id, number: payment.order_number, table: payment.table, due: payment.amount, paid: payment.amount_paid || 0 };
+}
+
 function drawPanel() {
-  const order = view.order;
+  const order = view.order || (view.fetched.orders && orderOfPayment(view.chosen));
   if (!view.chosen || !order) {
     draw("panel", "none", () => make("div", { class: "hollow" }, make("b", {}, word("page.choose")), word("page.choose_hint")));
     return;
@@ -365,7 +371,7 @@ function waiting(payment) {
     : payment.state !== "waiting" ? ""
     : payment.tender === "kaspi_terminal" ? word("page.on_terminal")
     : payment.phone ? word("page.on_phone", { phone: payment.phone }) : "";
-  return make("div", {}, make("div", { class: "live" }, make("span", { class: "ring" }),
+  return make("div", { class: "stack" }, make("div", { class: "live" }, make("span", { class: "ring" }),
     make("div", { class: "text" }, word(`state.${payment.state}`), hint && make("small", {}, hint)), timer(payment)),
   make("div", { class: "tenders" }, make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => act("cancel", () =>
     call("POST", `/api/v1/payments/${encodeURIComponent(payment.id)}/cancel`, {})) },

@@ -101,7 +101,7 @@ const SOURCES = {
       if (view.chosen === chosen) view.order = order;
     } catch (error) {
       // A closed order leaves the list; its panel stays until the cashier goes on.
-      if (error.status !== 404 && !error.status) throw error;
+      if (!error.status) throw error;
     }
   },
 };
@@ -267,13 +267,13 @@ function drawOrders() {
   at("search").setAttribute("aria-label", word("page.search"));
   const orders = (view.orders || []).filter(found);
   const shown = orders.map(({ order_id, number, table, waiter, due, paid, payment }) =>
-    [order_id, number, table, waiter, due, paid, payment && payment.state]);
+    [order_id, number, table, waiter, due, paidOf({ order_id, paid }), payment && payment.state]);
   draw("orders", [shown, view.chosen, view.ordersAway, view.search === ""], () => {
     const list = orders.map((order) => {
       const payment = order.payment, state = payment && payment.state;
       return make("button", { class: "order", "aria-current": String(order.order_id === view.chosen), onclick: () => choose(order.order_id) },
         make("span", { class: "name" }, `№${THIN}${order.number}`),
-        make("span", { class: "sum" }, written(Math.max(0, tiyn(order.due) - tiyn(order.paid))) + THIN + "₸"),
+        make("span", { class: "sum" }, written(Math.max(0, tiyn(order.due) - paidOf(order))) + THIN + "₸"),
         make("span", { class: "who" }, [tableName(order), order.waiter].filter(Boolean).join(" · ")),
         state && make("span", { class: `mark ${state === "paid" ? "good" : ""}` }, word(`state.${state}`)));
     });
@@ -285,23 +285,36 @@ function drawOrders() {
 
 // ---- the panel
 
+/** An order that the POS no longer lists, as its payment tells it. */
+function orderOfPayment(id) {
+  const payment = view.payments.find((one) => one.order_id === id);
+  return payment && { order_id: id, number: payment.order_number, table: payment.table, due: payment.amount, paid: payment.amount_paid || 0 };
+}
+
+/** What is paid of an order in tiyn: a POS that is away, or has closed the order, must not make a paid order look open. */
+function paidOf(order) {
+  const paid = view.payments.filter((one) => one.order_id === order.order_id && one.state === "paid");
+  return Math.max(tiyn(order.paid), paid.reduce((all, one) => all + tiyn(one.amount_paid ?? one.amount), 0));
+}
+
 function drawPanel() {
-  const order = view.order;
+  const order = view.order || (view.fetched.orders && orderOfPayment(view.chosen));
   if (!view.chosen || !order) {
     draw("panel", "none", () => make("div", { class: "hollow" }, make("b", {}, word("page.choose")), word("page.choose_hint")));
     return;
   }
   const payment = paymentOf(order);
   const { age_s: _, ...steady } = payment || {};
-  draw("panel", [order.order_id, order.number, order.due, order.paid, order.lines, steady, view.step, view.busy], () => {
-    const rest = tiyn(order.due) - tiyn(order.paid);
+  const paid = paidOf(order);
+  draw("panel", [order.order_id, order.number, order.due, paid, order.lines, steady, view.step, view.busy], () => {
+    const rest = tiyn(order.due) - paid;
     return [
       make("div", { class: "head" }, make("div", {}, make("h1", {}, word("page.order", { number: order.number })),
         make("div", { class: "who" }, [tableName(order), order.waiter].filter(Boolean).join(" · "))),
         make("button", { class: "plain", "aria-label": word("page.close"), onclick: () => choose("") }, "✕")),
       dishes(order),
       make("div", { class: "total" }, make("span", { class: "label" }, word("page.due"),
-        tiyn(order.paid) > 0 && make("div", {}, word("page.paid_part", { paid: sum(order.paid) }))),
+        paid > 0 && make("div", {}, word("page.paid_part", { paid: written(paid) }))),
         make("span", { class: "due" }, written(Math.max(rest, 0)) + THIN + "₸")),
       ...actions(order, payment, rest),
     ];
@@ -365,7 +378,7 @@ function waiting(payment) {
     : payment.state !== "waiting" ? ""
     : payment.tender === "kaspi_terminal" ? word("page.on_terminal")
     : payment.phone ? word("page.on_phone", { phone: payment.phone }) : "";
-  return make("div", {}, make("div", { class: "live" }, make("span", { class: "ring" }),
+  return make("div", { class: "stack" }, make("div", { class: "live" }, make("span", { class: "ring" }),
     make("div", { class: "text" }, word(`state.${payment.state}`), hint && make("small", {}, hint)), timer(payment)),
   make("div", { class: "tenders" }, make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => act("cancel", () =>
     call("POST", `/api/v1/payments/${encodeURIComponent(payment.id)}/cancel`, {})) },

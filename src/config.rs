@@ -68,6 +68,8 @@ pub struct Listen {
     pub public: SocketAddr,
     /// The counter page and the API.
     pub local: SocketAddr,
+    /// Whether bots may call `/v1/invoices` from outside as well.
+    pub public_invoices: bool,
 }
 
 /// A device or partner: what every one of them has, and its driver's own keys.
@@ -372,8 +374,9 @@ fn read_listen(root: &DeTable<'_>, source: &mut Source<'_>) -> Listen {
     if public.port() == local.port() && public.port() != 0 {
         section.fault(source, "local", "both listeners have the same port", "give each its own: 8790 and 8780");
     }
+    let public_invoices = section.flag(source, "public_invoices").unwrap_or(false);
     section.refuse_unknown(source);
-    Listen { public, local }
+    Listen { public, local, public_invoices }
 }
 
 fn read_ledger(root: &DeTable<'_>, source: &mut Source<'_>) -> PathBuf {
@@ -619,6 +622,15 @@ impl<'a> Section<'a> {
             self.wrong_type(source, key, "a whole number without quotes");
         }
         number
+    }
+
+    fn flag(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<bool> {
+        let value = self.take(key)?;
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            self.wrong_type(source, key, "true or false");
+        }
+        flag
     }
 
     fn texts(&mut self, source: &mut Source<'_>, key: &'a str) -> Option<Vec<String>> {

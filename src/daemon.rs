@@ -2,8 +2,8 @@
 //! A money task that ends ends the daemon (systemd restarts it, H3 holds); a task of a face ends alone.
 
 use crate::config::{self, Config, Device, Role, Tunnel};
-use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
 use crate::domain::order::Tender;
+use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
 use crate::flows::{Rules, Station, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
@@ -290,7 +290,8 @@ impl Devices {
 
     fn add(&mut self, device: &Device, setup: &Setup, poll: Option<Duration>) -> Result<(), config::Fault> {
         let name = device.name.clone();
-        let bad = |cause: crate::drivers::BadSetup| fault(device, cause.key, &cause.problem, "see the example configuration");
+        let bad =
+            |cause: crate::drivers::BadSetup| fault(device, cause.key, &cause.problem, "see the example configuration");
         match device.kind.build {
             Build::Terminal(build) => self.terminals.push((name, build(setup).map_err(bad)?)),
             Build::Cloud(build) => {
@@ -298,11 +299,14 @@ impl Devices {
                 let secrets = setup.secrets.get("webhook_secret_files").cloned().unwrap_or_default();
                 self.clouds.push((name, cloud, Door { scheme, secrets }));
             }
-            Build::Pos(build) => self.pos = Some((name, build(setup).map_err(bad)?, poll.unwrap_or(Duration::from_secs(5)))),
+            Build::Pos(build) => {
+                self.pos = Some((name, build(setup).map_err(bad)?, poll.unwrap_or(Duration::from_secs(5))))
+            }
             Build::Printer(build) => {
                 let profile = build(setup).map_err(bad)?;
-                let address = Address::parse(&device.address)
-                    .map_err(|cause: BadAddress| fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0"))?;
+                let address = Address::parse(&device.address).map_err(|cause: BadAddress| {
+                    fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0")
+                })?;
                 self.printers.push((name, address, profile));
             }
         }

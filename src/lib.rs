@@ -1,5 +1,7 @@
 //! kassad: the bridge at the restaurant counter.
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod domain;
 pub mod drivers;
 pub mod flows;

@@ -70,23 +70,8 @@ const SCENARIOS: &[&str] = &["f01_", "f02_", "f03_", "f04_", "f05_", "f08_", "f1
 const STORIES: &str = "tests/counter.rs";
 
 /// What may stand at the top of the tree in sight.
-const TOP: &[&str] = &[
-    "CHANGELOG.md",
-    "CONTRIBUTING.md",
-    "Cargo.lock",
-    "Cargo.toml",
-    "LICENSE",
-    "README.md",
-    "config",
-    "cross.toml",
-    "docs",
-    "src",
-    "systemd",
-    "target",
-    "tests",
-    "udev",
-    "demo-data",
-];
+const TOP: &[&str] =
+    &["Cargo.lock", "Cargo.toml", "README.md", "config", "cross.toml", "src", "systemd", "target", "tests", "udev"];
 
 struct Source {
     path: String,

@@ -14,7 +14,9 @@ pub struct OneDaemon {
 #[derive(Debug, thiserror::Error)]
 pub enum LockFault {
     /// Another daemon holds it.
-    #[error("another kassad works on the ledger {ledger}: {holder}. Stop it first (systemctl stop kassad), or give this one its own [ledger] path")]
+    #[error(
+        "another kassad works on the ledger {ledger}: {holder}. Stop it first (systemctl stop kassad), or give this one its own [ledger] path"
+    )]
     Held {
         /// The ledger.
         ledger: PathBuf,
@@ -43,7 +45,7 @@ impl OneDaemon {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 // What the holder wrote is a courtesy; an unreadable line changes nothing.
-                let _read = file.by_ref().take(200).read_to_string(&mut holder).is_ok();
+                let _read = Read::by_ref(&mut file).take(200).read_to_string(&mut holder).is_ok();
                 return Err(LockFault::Held { ledger: ledger.to_owned(), holder: holder.trim().to_owned() });
             }
             Err(TryLockError::Error(cause)) => return Err(fault(cause)),

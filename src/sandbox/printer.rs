@@ -391,3 +391,41 @@ fn real_time(question: u8, state: State) -> u8 {
         _ => 0,
     }
 }
+
+/// Sheets shown on the control page: each is drawn anew whenever the page asks.
+const SHOWN_MAX: usize = 3;
+
+impl crate::sandbox::control::PrinterView for Printer {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn papers(&self) -> Vec<crate::sandbox::control::PaperView> {
+        let papers = self.papers();
+        let first = papers.len().saturating_sub(SHOWN_MAX);
+        let shown = papers.into_iter().skip(first);
+        shown.map(|paper| crate::sandbox::control::PaperView { text: paper.text.clone(), png: paper.png() }).collect()
+    }
+
+    fn state(&self) -> String {
+        let word = match self.state() {
+            State::Ready | State::Silent => "ok",
+            State::PaperOut => "paper_out",
+            State::CoverOpen => "cover_open",
+            State::Off => "off",
+        };
+        word.to_owned()
+    }
+
+    fn set_state(&self, state: &str) -> bool {
+        let state = match state {
+            "ok" => State::Ready,
+            "paper_out" => State::PaperOut,
+            "cover_open" => State::CoverOpen,
+            "off" => State::Off,
+            _ => return false,
+        };
+        self.set_state(state);
+        true
+    }
+}

@@ -267,7 +267,7 @@ impl Desk {
         self.office.devices.set(&self.name, "cloud", state, code, "");
     }
 
-    async fn conclude(&self, id: AttemptId, event: Event) -> Result<(), Fault> {
+    async fn conclude(&mut self, id: AttemptId, event: Event) -> Result<(), Fault> {
         conclude(&self.office, id, event).await.map(drop)
     }
 }

@@ -270,7 +270,7 @@ impl Desk {
         self.pace(id).settled.is_none_or(|last| now.since(last) >= gap)
     }
 
-    async fn conclude(&self, id: AttemptId, event: Event) -> Result<State, Fault> {
+    async fn conclude(&mut self, id: AttemptId, event: Event) -> Result<State, Fault> {
         let rules = self.office.rules.clone();
         let row = self.office.writer.decide(move |tx| collect::conclude(tx, &rules, id, event)).await?;
         Ok(row.attempt.state)

@@ -1,0 +1,207 @@
+//! `kassad pay` and `kassad queue`: clients of the running daemon's local API.
+
+use super::{EXIT_UNCLEAR, QueueAction, complain, read_config, say};
+use crate::host::clock::Clock;
+use crate::host::ids::Ids;
+use crate::i18n::Lang;
+use crate::transport::Loss;
+use crate::transport::web::{Limits, Request, Trust, Web};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// The pause between two looks at a payment.
+const LOOK_GAP: Duration = Duration::from_secs(1);
+
+/// How long an unclear payment is followed before the terminal is given back: the daemon goes on asking.
+const FOLLOW_UNCLEAR: Duration = Duration::from_secs(150);
+
+/// What `kassad pay` collects.
+pub(super) struct Wish {
+    pub(super) order: String,
+    pub(super) tender: String,
+    pub(super) phone: Option<String>,
+    pub(super) amount: Option<String>,
+}
+
+struct Client {
+    web: Web,
+    lang: Lang,
+}
+
+impl Client {
+    fn open(config: &Path, lang: Lang) -> Result<Client, ExitCode> {
+        let config = read_config(config)?;
+        let address = format!("http://{}", config.listen.local);
+        match Web::open(&address, &Trust::Roots) {
+            Ok(web) => Ok(Client { web, lang }),
+            Err(cause) => {
+                complain(&cause.to_string());
+                Err(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    async fn call(&self, request: Request) -> Result<Value, String> {
+        let request = request.query("lang", self.lang.word());
+        let answer = self.web.send(&request, Limits::LIST).await.map_err(|loss| match loss {
+            Loss::NotSent(cause) => format!("kassad does not answer ({cause}): is it running? systemctl status kassad"),
+            Loss::Unknown(cause) => format!("the answer was lost ({cause}): look with kassad queue"),
+        })?;
+        let body = answer.json().unwrap_or(Value::Null);
+        if (200..300).contains(&answer.status) {
+            return Ok(body);
+        }
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        Err(format!("{} {} ({})", answer.status, text("title"), text("detail")))
+    }
+}
+
+pub(super) async fn pay(config: &Path, lang: Lang, wish: &Wish, as_json: bool) -> ExitCode {
+    let client = match Client::open(config, lang) {
+        Ok(client) => client,
+        Err(ended) => return ended,
+    };
+    let mut body = json!({ "order_id": wish.order, "tender": wish.tender });
+    if let Some(phone) = &wish.phone {
+        body["phone"] = json!(phone);
+    }
+    if let Some(amount) = &wish.amount {
+        body["amount"] = json!(amount);
+    }
+    let key = format!("cli-{}", Ids::machine().name(16));
+    let request = Request::post("/api/v1/payments").header("idempotency-key", key).json(body.to_string());
+    let payment = match client.call(request).await {
+        Ok(payment) => payment,
+        Err(problem) => {
+            complain(&problem);
+            return ExitCode::FAILURE;
+        }
+    };
+    let id = payment["id"].as_str().unwrap_or_default().to_owned();
+    follow(&client, &id, as_json).await
+}
+
+/// Follows a payment to its end, and says every change once.
+async fn follow(client: &Client, id: &str, as_json: bool) -> ExitCode {
+    let clock = Clock::machine();
+    let mut said = String::new();
+    let mut unclear_since = None;
+    loop {
+        match client.call(Request::get(format!("/api/v1/payments/{id}"))).await {
+            Ok(payment) => {
+                let state = payment["state"].as_str().unwrap_or_default().to_owned();
+                if state != said && !as_json {
+                    let reason = payment["reason"]["text"].as_str().unwrap_or_default();
+                    let text = payment["state_text"].as_str().unwrap_or_default();
+                    say(&format!("{id}  {text} {reason}"));
+                    said.clone_from(&state);
+                }
+                let now = clock.now();
+                let is_stuck = state == "unresolved" && now.since(*unclear_since.get_or_insert(now)) >= FOLLOW_UNCLEAR;
+                if state != "unresolved" {
+                    unclear_since = None;
+                }
+                let ended = match state.as_str() {
+                    "paid" => Some(ExitCode::SUCCESS),
+                    "failed" | "cancelled" | "expired" => Some(ExitCode::FAILURE),
+                    _ if is_stuck => Some(ExitCode::from(EXIT_UNCLEAR)),
+                    _ => None,
+                };
+                if let Some(ended) = ended {
+                    if as_json {
+                        say(&payment.to_string());
+                    }
+                    return ended;
+                }
+            }
+            // The daemon may be restarting: the payment goes on without us.
+            Err(problem) => complain(&problem),
+        }
+        tokio::select! {
+            () = clock.sleep(LOOK_GAP) => {}
+            () = super::run::told_to_stop() => {
+                complain(&format!("not followed any more; the payment {id} goes on"));
+                return ExitCode::from(EXIT_UNCLEAR);
+            }
+        }
+    }
+}
+
+pub(super) async fn queue(config: &Path, lang: Lang, as_json: bool, action: QueueAction) -> ExitCode {
+    let client = match Client::open(config, lang) {
+        Ok(client) => client,
+        Err(ended) => return ended,
+    };
+    let answered = match action {
+        QueueAction::List => list(&client, as_json).await,
+        QueueAction::Show { id } => show(&client, &id).await,
+        QueueAction::Retry { id } => {
+            let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry"))).await;
+            done.map(|job| say(&format!("{id}  {}", job["state"].as_str().unwrap_or_default())))
+        }
+        QueueAction::Answer { id, by, because, outcome, transaction } => {
+            let body = json!({ "by": by, "because": because, "outcome": outcome, "transaction": transaction });
+            let is_question = id.bytes().all(|byte| byte.is_ascii_digit());
+            let what = if is_question { "questions" } else { "payments" };
+            let request = Request::post(format!("/api/v1/{what}/{id}/answer")).json(body.to_string());
+            client
+                .call(request)
+                .await
+                .map(|shown| say(&format!("{id}  {}", shown["state"].as_str().unwrap_or_default())))
+        }
+    };
+    match answered {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            complain(&problem);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn list(client: &Client, as_json: bool) -> Result<(), String> {
+    let jobs = client.call(Request::get("/api/v1/jobs")).await?;
+    let status = client.call(Request::get("/api/v1/status")).await?;
+    if as_json {
+        say(&json!({ "jobs": jobs["jobs"], "questions": status["questions"] }).to_string());
+        return Ok(());
+    }
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value, name: &str| value[name].as_str().unwrap_or_default().to_owned();
+    for question in items(&status["questions"]) {
+        let about = question["payment"].as_str().map_or_else(|| question["id"].to_string(), str::to_owned);
+        say(&format!("? {about:<16} №{:<8} {}", text(&question, "order_number"), text(&question, "text")));
+    }
+    for job in items(&jobs["jobs"]) {
+        say(&format!(
+            "  {:<6} {:<6} {:<10} №{:<8} {:<14} {:<8} {}",
+            job["id"],
+            text(&job, "kind"),
+            text(&job, "target"),
+            text(&job, "order_number"),
+            text(&job, "document"),
+            text(&job, "state"),
+            text(&job, "text"),
+        ));
+    }
+    if items(&status["questions"]).is_empty() && items(&jobs["jobs"]).is_empty() {
+        say("—");
+    }
+    Ok(())
+}
+
+async fn show(client: &Client, id: &str) -> Result<(), String> {
+    let is_job = id.bytes().all(|byte| byte.is_ascii_digit());
+    let shown = if is_job {
+        let jobs = client.call(Request::get("/api/v1/jobs")).await?;
+        let found =
+            jobs["jobs"].as_array().and_then(|jobs| jobs.iter().find(|job| job["id"].to_string() == id)).cloned();
+        found.ok_or_else(|| format!("there is no open job {id}"))?
+    } else {
+        client.call(Request::get(format!("/api/v1/payments/{id}"))).await?
+    };
+    say(&serde_json::to_string_pretty(&shown).unwrap_or_default());
+    Ok(())
+}

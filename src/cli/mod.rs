@@ -1,0 +1,222 @@
+//! The command line (`contract.md`, "Command line"). Commands talk to the running daemon through its local API, or are a daemon themselves.
+
+use crate::config::{Config, Fault};
+use crate::i18n::Lang;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+mod check;
+mod client;
+mod demo;
+mod run;
+mod sandbox;
+mod shop;
+
+/// Where the configuration is, unless told.
+const CONFIG: &str = "/etc/kassad/kassad.toml";
+
+/// Exit status of a configuration that cannot be used.
+const EXIT_CONFIG: u8 = 2;
+
+/// Exit status when another daemon holds the ledger.
+const EXIT_HELD: u8 = 3;
+
+/// Exit status of a payment that is unclear.
+const EXIT_UNCLEAR: u8 = 4;
+
+/// The bridge at the restaurant counter: Kaspi payments, POS close, receipts and kitchen tickets through one durable ledger.
+#[derive(Debug, Parser)]
+#[command(name = "kassad", version, after_help = "Example: kassad demo --orders 35 --seed 1")]
+struct Line {
+    /// Language of what people read: kk, ru or en.
+    #[arg(long, global = true, default_value = "ru")]
+    lang: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon.
+    #[command(after_help = "Example: kassad run --config /etc/kassad/kassad.toml")]
+    Run {
+        /// The configuration.
+        #[arg(long, default_value = CONFIG)]
+        config: PathBuf,
+    },
+    /// Plays a whole restaurant on this machine: the daemon and all its partners, over their real protocols.
+    #[command(
+        after_help = "Examples: kassad demo            stays up: sell from the counter page, pay as the guest\n          kassad demo --orders 35 --seed 1   plays the lunch peak and ends with a table"
+    )]
+    Demo {
+        /// Sells this many orders, shows what happened, and ends.
+        #[arg(long)]
+        orders: Option<u32>,
+        /// The same seed plays the same lunch.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Guests decide at once.
+        #[arg(long)]
+        no_wait: bool,
+        /// Keeps the ledger in this folder; a fresh one otherwise.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Runs only the partners, for integrators to develop against.
+    #[command(after_help = "Example: kassad sandbox --config config/kassad.toml")]
+    Sandbox {
+        /// Listens where this configuration looks for its partners.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Checks the configuration; with --ledger, the journal of the ledger as well.
+    #[command(
+        after_help = "Examples: kassad check --config config/kassad.toml\n          kassad check --ledger /var/lib/kassad/ledger.db"
+    )]
+    Check {
+        /// The configuration.
+        #[arg(long, default_value = CONFIG)]
+        config: PathBuf,
+        /// Walks the journal of this ledger (of the configuration's when no file is named) and finds edited or removed rows.
+        #[arg(long, num_args = 0..=1, default_missing_value = "")]
+        ledger: Option<PathBuf>,
+    },
+    /// Collects a payment through the running daemon and follows it to its end.
+    #[command(after_help = "Example: kassad pay --order 1950 --tender kaspi_invoice --phone 77011234567")]
+    Pay {
+        /// The configuration of the running daemon.
+        #[arg(long, default_value = CONFIG)]
+        config: PathBuf,
+        /// The order's number in the POS.
+        #[arg(long)]
+        order: String,
+        /// kaspi_terminal, kaspi_invoice, kaspi_qr or cash.
+        #[arg(long, default_value = "kaspi_terminal")]
+        tender: String,
+        /// The guest's phone, for kaspi_invoice.
+        #[arg(long)]
+        phone: Option<String>,
+        /// A part of the sum, in tenge.
+        #[arg(long)]
+        amount: Option<String>,
+        /// Prints the payment as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What still has to happen, and what waits for a person.
+    #[command(
+        after_help = "Examples: kassad queue\n          kassad queue retry 17\n          kassad queue answer K3F9Q-12-1-1 --by Айгерим --because \"видела в Kaspi Pay\" --outcome paid --transaction 5551"
+    )]
+    Queue {
+        /// The configuration of the running daemon.
+        #[arg(long, global = true, default_value = CONFIG)]
+        config: PathBuf,
+        /// Prints JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        action: Option<QueueAction>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum QueueAction {
+    /// Everything that is open (the default).
+    List,
+    /// One payment or job.
+    Show {
+        /// A payment's reference or a job's number.
+        id: String,
+    },
+    /// Does a job again now.
+    Retry {
+        /// The job's number.
+        id: i64,
+    },
+    /// Answers a question by hand.
+    Answer {
+        /// A payment's reference, or a question's number.
+        id: String,
+        /// Who answers.
+        #[arg(long)]
+        by: String,
+        /// Why.
+        #[arg(long)]
+        because: String,
+        /// Of a payment: paid or not_paid.
+        #[arg(long)]
+        outcome: Option<String>,
+        /// Of a paid payment: the number in Kaspi Pay.
+        #[arg(long)]
+        transaction: Option<String>,
+    },
+}
+
+/// Runs one command and returns its exit status.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let line = match Line::try_parse_from(args) {
+        Ok(line) => line,
+        Err(told) => {
+            // Help and version are no errors; clap knows which is which.
+            let _printed = told.print().is_ok();
+            return if told.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
+    let lang = Lang::from_word(&line.lang).unwrap_or(Lang::Ru);
+    // TLS on ring; a second installation (tests) changes nothing.
+    let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(4).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            complain(&format!("cannot start: {cause}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let ended = runtime.block_on(dispatch(line.command, lang));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    ended
+}
+
+async fn dispatch(command: Command, lang: Lang) -> ExitCode {
+    match command {
+        Command::Run { config } => run::run(&config).await,
+        Command::Demo { orders, seed, no_wait, data } => demo::demo(orders, seed, no_wait, data).await,
+        Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
+        Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
+        Command::Pay { config, order, tender, phone, amount, json } => {
+            client::pay(&config, lang, &client::Wish { order, tender, phone, amount }, json).await
+        }
+        Command::Queue { config, json, action } => {
+            client::queue(&config, lang, json, action.unwrap_or(QueueAction::List)).await
+        }
+    }
+}
+
+/// Reads the configuration, or tells all its faults.
+fn read_config(path: &Path) -> Result<Config, ExitCode> {
+    Config::read(path).map_err(|faults| {
+        complain_of(path, &faults);
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+fn complain_of(path: &Path, faults: &[Fault]) {
+    for fault in faults {
+        complain(&format!("{}:{}: {}: {}. {}", path.display(), fault.line, fault.key, fault.problem, fault.cure));
+    }
+}
+
+/// A line for people, on standard output. A closed pipe is the reader's choice.
+fn say(text: &str) {
+    let _said = writeln!(std::io::stdout(), "{text}").is_ok();
+}
+
+/// A line for people, on standard error.
+fn complain(text: &str) {
+    let _said = writeln!(std::io::stderr(), "kassad: {text}").is_ok();
+}

@@ -1,0 +1,138 @@
+//! A whole restaurant on loopback: the sandbox partners, three printers, and a configuration that points the daemon at them.
+
+use crate::config::Config;
+use crate::host::clock::Clock;
+use crate::host::ids::Ids;
+use crate::host::tasks::{Spawner, Stop};
+use crate::sandbox::aipay::AiPayOptions;
+use crate::sandbox::bot::BotOptions;
+use crate::sandbox::poster::PosterOptions;
+use crate::sandbox::printer::Printer;
+use crate::sandbox::terminal::TerminalOptions;
+use crate::sandbox::{AutoGuest, Ports, World, WorldOptions};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The word that opens every sandbox partner.
+pub(crate) const SANDBOX_SECRET: &str = "sandbox";
+
+/// How the restaurant is set up.
+pub(crate) struct ShopOptions {
+    /// Where partners listen; 0 lets the system choose.
+    pub(crate) ports: Ports,
+    /// Ports of the printers.
+    pub(crate) printers: [u16; 3],
+    /// Tills with a terminal each.
+    pub(crate) terminals: u8,
+    /// Guests that act by themselves.
+    pub(crate) guest: Option<AutoGuest>,
+    /// Where AiPay's notices go.
+    pub(crate) webhook_url: Option<String>,
+}
+
+/// A running restaurant without its daemon.
+pub(crate) struct Shop {
+    pub(crate) world: World,
+    /// `receipt`, `hot`, `bar`.
+    pub(crate) printers: Vec<(Arc<Printer>, SocketAddr)>,
+}
+
+impl Shop {
+    /// Opens all partners.
+    pub(crate) async fn open(
+        options: ShopOptions,
+        clock: &Clock,
+        ids: &Ids,
+        spawner: &Spawner,
+        stop: &Stop,
+    ) -> io::Result<Shop> {
+        let terminal = |place: u8| TerminalOptions {
+            name: format!("till{}", place + 1),
+            protected: true,
+            auto_allow: true,
+            guest: options.guest,
+            ..TerminalOptions::default()
+        };
+        let world = WorldOptions {
+            ports: options.ports,
+            aipay: AiPayOptions {
+                api_key: SANDBOX_SECRET.to_owned(),
+                webhook_secret: SANDBOX_SECRET.to_owned(),
+                webhook_url: options.webhook_url,
+                guest: options.guest,
+                ..AiPayOptions::default()
+            },
+            poster: PosterOptions { token: SANDBOX_SECRET.to_owned(), ..PosterOptions::default() },
+            terminals: (0..options.terminals).map(terminal).collect(),
+            bot: BotOptions { secret: SANDBOX_SECRET.to_owned(), ..BotOptions::default() },
+        };
+        let world = World::start(world, clock.clone(), ids.clone(), spawner, stop.clone()).await?;
+        let mut printers = Vec::new();
+        for (name, port) in ["receipt", "hot", "bar"].into_iter().zip(options.printers) {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+            let address = listener.local_addr()?;
+            let printer = Printer::new(name, 48, clock.clone());
+            spawner.start(printer.clone().serve(listener, stop.clone()));
+            world.plug_printer(printer.clone());
+            printers.push((printer, address));
+        }
+        Ok(Shop { world, printers })
+    }
+
+    /// The printer of a name.
+    pub(crate) fn printer(&self, name: &str) -> Option<&Arc<Printer>> {
+        self.printers.iter().map(|(printer, _)| printer).find(|printer| printer.name() == name)
+    }
+
+    /// Writes the configuration of a daemon for this restaurant, with its secrets, into a folder, and reads it.
+    pub(crate) fn config(&self, folder: &Path, public: SocketAddr, local: SocketAddr) -> io::Result<Config> {
+        std::fs::create_dir_all(folder)?;
+        for file in ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token"] {
+            std::fs::write(folder.join(file), SANDBOX_SECRET)?;
+        }
+        let text = self.config_text(public, local);
+        std::fs::write(folder.join("kassad.toml"), &text)?;
+        Config::parse(&text, folder).map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            io::Error::new(io::ErrorKind::InvalidData, faults.join("; "))
+        })
+    }
+
+    fn config_text(&self, public: SocketAddr, local: SocketAddr) -> String {
+        let mut text = format!(
+            "[shop]\nname = \"Дастархан\"\ntimezone = \"Asia/Almaty\"\nbusiness_day_ends = \"06:00\"\n\n\
+             [listen]\npublic = \"{public}\"\nlocal = \"{local}\"\n\n[ledger]\npath = \"ledger.db\"\n\n"
+        );
+        for place in 0..self.world.terminals().len() {
+            let address = self.world.terminal_base(place).unwrap_or_default();
+            text += &format!(
+                "[[terminal]]\nname = \"till{}\"\nkind = \"kaspi_smart_pos\"\naddress = \"{address}\"\nprotected = true\n\n",
+                place + 1
+            );
+        }
+        text += &format!(
+            "[[cloud]]\nname = \"aipay\"\nkind = \"aipay\"\naddress = \"{}\"\napi_key_file = \"aipay.key\"\n\
+             webhook_secret_files = [\"aipay.secret\"]\n\n\
+             [[bot]]\nname = \"telegram\"\napi_key_file = \"bot.key\"\nwebhook_url = \"{}\"\n\
+             webhook_secret_file = \"bot.secret\"\ndialect = \"A\"\ncloud = \"aipay\"\n\n\
+             [pos]\nname = \"poster\"\nkind = \"poster\"\naddress = \"{}\"\ntoken_file = \"poster.token\"\n\
+             spot_id = 1\nspot_tablet_id = 1\npoll_s = 5\n\n",
+            self.world.aipay_base(),
+            self.world.bot_url(),
+            self.world.poster_base(),
+        );
+        for (printer, address) in &self.printers {
+            let roles = if printer.name() == "receipt" { "roles = [\"receipt\"]\n" } else { "" };
+            text += &format!(
+                "[[printer]]\nname = \"{}\"\nkind = \"escpos\"\naddress = \"tcp://{address}\"\npaper = \"80mm\"\nletters = \"kz1048\"\n{roles}\n",
+                printer.name()
+            );
+        }
+        text += "[[station]]\nname = \"Горячий цех\"\nprinter = \"hot\"\nworkshop = 1\n\n\
+                 [[station]]\nname = \"Холодный цех\"\nprinter = \"bar\"\nworkshop = 2\n\n[tunnel]\nkind = \"none\"\n\n[log]\nlevel = \"error\"\n";
+        text
+    }
+}

@@ -13,7 +13,6 @@ mod client;
 mod demo;
 mod run;
 mod sandbox;
-mod shop;
 
 /// Where the configuration is, unless told.
 const CONFIG: &str = "/etc/kassad/kassad.toml";

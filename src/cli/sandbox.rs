@@ -1,6 +1,5 @@
 //! `kassad sandbox`: only the partners, where a configuration looks for them.
 
-use super::shop::{SANDBOX_SECRET, Shop, ShopOptions};
 use super::{complain, read_config, say};
 use crate::config::Config;
 use crate::daemon;
@@ -8,6 +7,7 @@ use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::tasks::Stop;
 use crate::sandbox::Ports;
+use crate::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
 use crate::transport::address::Address;
 use std::path::Path;
 use std::process::ExitCode;

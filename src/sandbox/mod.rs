@@ -18,6 +18,7 @@ pub mod gate;
 pub mod menu;
 pub mod poster;
 pub mod printer;
+pub mod restaurant;
 pub mod terminal;
 #[cfg(test)]
 mod tests;

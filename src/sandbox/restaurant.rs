@@ -17,32 +17,33 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 /// The word that opens every sandbox partner.
-pub(crate) const SANDBOX_SECRET: &str = "sandbox";
+pub const SANDBOX_SECRET: &str = "sandbox";
 
 /// How the restaurant is set up.
-pub(crate) struct ShopOptions {
+pub struct ShopOptions {
     /// Where partners listen; 0 lets the system choose.
-    pub(crate) ports: Ports,
+    pub ports: Ports,
     /// Ports of the printers.
-    pub(crate) printers: [u16; 3],
+    pub printers: [u16; 3],
     /// Tills with a terminal each.
-    pub(crate) terminals: u8,
+    pub terminals: u8,
     /// Guests that act by themselves.
-    pub(crate) guest: Option<AutoGuest>,
+    pub guest: Option<AutoGuest>,
     /// Where AiPay's notices go.
-    pub(crate) webhook_url: Option<String>,
+    pub webhook_url: Option<String>,
 }
 
 /// A running restaurant without its daemon.
-pub(crate) struct Shop {
-    pub(crate) world: World,
-    /// `receipt`, `hot`, `bar`.
-    pub(crate) printers: Vec<(Arc<Printer>, SocketAddr)>,
+pub struct Shop {
+    /// AiPay, Poster, terminals and the bot.
+    pub world: World,
+    /// `receipt`, `hot`, `bar`, with where they listen.
+    pub printers: Vec<(Arc<Printer>, SocketAddr)>,
 }
 
 impl Shop {
     /// Opens all partners.
-    pub(crate) async fn open(
+    pub async fn open(
         options: ShopOptions,
         clock: &Clock,
         ids: &Ids,
@@ -83,12 +84,12 @@ impl Shop {
     }
 
     /// The printer of a name.
-    pub(crate) fn printer(&self, name: &str) -> Option<&Arc<Printer>> {
+    pub fn printer(&self, name: &str) -> Option<&Arc<Printer>> {
         self.printers.iter().map(|(printer, _)| printer).find(|printer| printer.name() == name)
     }
 
     /// Writes the configuration of a daemon for this restaurant, with its secrets, into a folder, and reads it.
-    pub(crate) fn config(&self, folder: &Path, public: SocketAddr, local: SocketAddr) -> io::Result<Config> {
+    pub fn config(&self, folder: &Path, public: SocketAddr, local: SocketAddr) -> io::Result<Config> {
         std::fs::create_dir_all(folder)?;
         for file in ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token"] {
             std::fs::write(folder.join(file), SANDBOX_SECRET)?;

@@ -196,8 +196,10 @@ async fn show(client: &Client, id: &str) -> Result<(), String> {
     let is_job = id.bytes().all(|byte| byte.is_ascii_digit());
     let shown = if is_job {
         let jobs = client.call(Request::get("/api/v1/jobs")).await?;
-        let found =
-            jobs["jobs"].as_array().and_then(|jobs| jobs.iter().find(|job| job["id"].to_string() == id)).cloned();
+        let found = jobs["jobs"]
+            .as_array()
+            .and_then(|jobs| jobs.iter().find(|job| job["id"].as_i64() == id.parse().ok()))
+            .cloned();
         found.ok_or_else(|| format!("there is no open job {id}"))?
     } else {
         client.call(Request::get(format!("/api/v1/payments/{id}"))).await?

@@ -10,9 +10,9 @@ use crate::host::ids::Ids;
 use crate::host::tasks::{Spawner, Stop};
 use crate::ledger::Gate;
 use crate::sandbox::aipay::WebhookMode;
-use crate::sandbox::faults::{Fault, Rule};
+use crate::sandbox::faults::{Fault, Faults, Rule};
 use crate::sandbox::menu::WAITERS;
-use crate::sandbox::printer::State as PrinterState;
+use crate::sandbox::printer::{Printer, State as PrinterState};
 use crate::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
 use crate::sandbox::terminal::OperationStatus;
 use crate::sandbox::{AutoGuest, Ports};
@@ -96,6 +96,7 @@ pub(super) struct Tally {
 struct Lunch<'a> {
     shop: &'a Shop,
     clock: &'a Clock,
+    seed: u64,
     ids: &'a Ids,
     web: &'a Web,
     tally: &'a Tally,
@@ -118,7 +119,7 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     let web = Web::open(&format!("http://{local}"), &Trust::Roots).map_err(|cause| cause.to_string())?;
     let tally = Tally::default();
     let seen = RefCell::default();
-    let lunch = Lunch { shop: &shop, clock: &clock, ids: &ids, web: &web, tally: &tally, seen: &seen };
+    let lunch = Lunch { shop: &shop, clock: &clock, seed, ids: &ids, web: &web, tally: &tally, seen: &seen };
     say(&format!(
         "  {orders} orders, seed {seed}: a lunch in {HASTE} times the speed, two tills, a bot, three printers, and bad luck"
     ));
@@ -229,31 +230,32 @@ impl Lunch<'_> {
         sold
     }
 
-    /// One guest from the door to the receipt.
+    /// One guest from the door to the receipt. What a guest orders and how it is sold hangs on the seed and the guest alone.
     async fn serve(&self, place: usize, arrives: Duration) -> Sold {
         self.clock.sleep(arrives).await;
-        let way = match self.ids.below(100) {
-            0..50 => Way::Terminal(1 + self.ids.below(2)),
+        let own = Ids::seeded(self.seed.wrapping_mul(1_000_003).wrapping_add(place as u64));
+        let way = match own.below(100) {
+            0..50 => Way::Terminal(1 + own.below(2)),
             50..85 => Way::Phone,
             _ => Way::Bot,
         };
-        let mut sold = if way == Way::Bot { self.bot_order(place) } else { self.table_order(way) };
+        let mut sold = if way == Way::Bot { bot_order(place, &own) } else { self.table_order(way, &own) };
         if let Err(_late) = self.clock.limit(SALE_LIMIT, self.collect(&mut sold)).await {
             sold.stuck = Some("no end in three hours".to_owned());
         }
         sold
     }
 
-    fn table_order(&self, way: Way) -> Sold {
+    fn table_order(&self, way: Way, own: &Ids) -> Sold {
         let dishes: Vec<(u64, u32)> = {
-            let mut products: Vec<u64> = (0..1 + self.ids.below(4)).map(|_| 1 + self.ids.below(14)).collect();
+            let mut products: Vec<u64> = (0..1 + own.below(4)).map(|_| 1 + own.below(14)).collect();
             products.sort_unstable();
             products.dedup();
-            products.into_iter().map(|product| (product, u32::try_from(1 + self.ids.below(3)).unwrap_or(1))).collect()
+            products.into_iter().map(|product| (product, u32::try_from(1 + own.below(3)).unwrap_or(1))).collect()
         };
-        let waiter = WAITERS.get(usize::try_from(self.ids.below(4)).unwrap_or(0)).copied().unwrap_or_default();
+        let waiter = WAITERS.get(usize::try_from(own.below(4)).unwrap_or(0)).copied().unwrap_or_default();
         let poster = self.shop.world.poster();
-        let id = poster.open_order(1 + self.ids.below(20), waiter, &dishes);
+        let id = poster.open_order(1 + own.below(20), waiter, &dishes);
         let opened = poster.orders().into_iter().find(|order| order.id == id);
         let is_hot = dishes.iter().any(|(product, _)| *product <= 8);
         let is_bar = dishes.iter().any(|(product, _)| *product > 8);
@@ -267,20 +269,6 @@ impl Lunch<'_> {
                 .filter(|(is, _)| *is)
                 .map(|(_, name)| name)
                 .collect(),
-            paid: false,
-            stuck: None,
-        }
-    }
-
-    fn bot_order(&self, place: usize) -> Sold {
-        let number = format!("tg-{place}");
-        Sold {
-            foreign_id: number.clone(),
-            number,
-            due_tenge: i64::try_from(1_500 + 100 * self.ids.below(60)).unwrap_or(1_500),
-            way: Way::Bot,
-            // Without lines the description goes to the first station.
-            stations: vec!["hot"],
             paid: false,
             stuck: None,
         }
@@ -514,74 +502,105 @@ impl Lunch<'_> {
         world.aipay().faults().add(Rule { call: "create".to_owned(), fault: Fault::LoseReply, times: 1, skip: 3 });
         world.bot().fail(2);
         let all = usize::try_from(orders).unwrap_or(usize::MAX);
-        let mut strikes: Vec<(usize, Strike)> = vec![
+        let partners = [
             (all / 10, Strike::Webhooks(WebhookMode::Twice)),
-            (all / 8, Strike::PaperOut),
-            (all / 5, Strike::PowerCut),
             (all / 4, Strike::Webhooks(WebhookMode::Late(Duration::from_secs(20)))),
             (all / 3, Strike::PosDown),
             (all * 2 / 5, Strike::Unknown),
             (all / 2, Strike::Webhooks(WebhookMode::Never)),
             (all * 3 / 5, Strike::CloudDown),
-            (all * 2 / 3, Strike::LineCut),
-            (all * 3 / 4, Strike::PowerCut),
             (all * 4 / 5, Strike::Webhooks(WebhookMode::BeforeReply)),
         ];
-        strikes.reverse();
-        while !*is_over.borrow() {
-            while strikes.last().is_some_and(|(at, _)| *at <= self.tally.done.get()) {
-                if let Some((_, strike)) = strikes.pop() {
-                    self.strike(strike, config, power).await?;
+        let printers = [(all / 8, Strike::PaperOut), (all * 3 / 8, Strike::PrinterOff), (all * 2 / 3, Strike::LineCut)];
+        let power = async {
+            for at in [all / 5, all * 3 / 4] {
+                if !self.reached(at, is_over.clone()).await {
+                    break;
                 }
-            }
-            self.clock.sleep(Duration::from_secs(1)).await;
-        }
-        Ok(())
-    }
-
-    async fn strike(&self, strike: Strike, config: &Config, power: &mut Power<'_>) -> Result<(), String> {
-        let world = &self.shop.world;
-        let pause = Duration::from_secs(20 + self.ids.below(40));
-        match strike {
-            Strike::Webhooks(mode) => world.aipay().set_webhook_mode(mode),
-            Strike::Unknown => world.terminals().iter().for_each(|terminal| terminal.set_unknown(2, true)),
-            Strike::PowerCut => {
                 self.tally.power_cuts.set(self.tally.power_cuts.get() + 1);
                 power.cut().await;
                 self.clock.sleep(Duration::from_secs(5)).await;
                 power.on(config).await?;
             }
-            Strike::PosDown => {
-                world.poster().faults().set_down(true);
-                self.clock.sleep(pause).await;
-                world.poster().faults().set_down(false);
+            Ok(())
+        };
+        let (powered, (), ()) = tokio::join!(
+            power,
+            self.strike_all(&partners, is_over.clone()),
+            self.strike_all(&printers, is_over.clone())
+        );
+        powered
+    }
+
+    /// Waits until so many guests are served; `false` when the lunch is over first.
+    async fn reached(&self, served: usize, is_over: watch::Receiver<bool>) -> bool {
+        while self.tally.done.get() < served {
+            if *is_over.borrow() {
+                return false;
             }
-            Strike::CloudDown => {
-                world.aipay().faults().set_down(true);
-                self.clock.sleep(pause).await;
-                world.aipay().faults().set_down(false);
+            self.clock.sleep(Duration::from_secs(1)).await;
+        }
+        true
+    }
+
+    async fn strike_all(&self, strikes: &[(usize, Strike)], is_over: watch::Receiver<bool>) {
+        for (at, strike) in strikes {
+            if !self.reached(*at, is_over.clone()).await {
+                return;
             }
-            Strike::PaperOut => {
-                self.tally.printer_faults.set(self.tally.printer_faults.get() + 2);
-                if let Some(printer) = self.shop.printer("hot") {
-                    printer.set_state(PrinterState::PaperOut);
-                    self.clock.sleep(pause).await;
-                    printer.set_state(PrinterState::Ready);
-                }
-                if let Some(printer) = self.shop.printer("receipt") {
-                    printer.set_state(PrinterState::Off);
-                    self.clock.sleep(pause).await;
-                    printer.set_state(PrinterState::Ready);
-                }
-            }
+            self.strike(strike).await;
+        }
+    }
+
+    async fn strike(&self, strike: &Strike) {
+        let world = &self.shop.world;
+        let pause = Duration::from_secs(20 + self.ids.below(40));
+        let printer = |name: &str| {
+            self.tally.printer_faults.set(self.tally.printer_faults.get() + 1);
+            self.shop.printer(name)
+        };
+        match strike {
+            Strike::Webhooks(mode) => world.aipay().set_webhook_mode(*mode),
+            Strike::Unknown => world.terminals().iter().for_each(|terminal| terminal.set_unknown(2, true)),
+            Strike::PosDown => self.away(world.poster().faults(), pause).await,
+            Strike::CloudDown => self.away(world.aipay().faults(), pause).await,
+            Strike::PaperOut => self.stands(printer("hot"), PrinterState::PaperOut, pause).await,
+            Strike::PrinterOff => self.stands(printer("receipt"), PrinterState::Off, pause).await,
             Strike::LineCut => {
-                self.tally.printer_faults.set(self.tally.printer_faults.get() + 1);
-                if let Some(printer) = self.shop.printer("bar") {
+                if let Some(printer) = printer("bar") {
                     printer.cut_connection_after(150);
                 }
             }
         }
-        Ok(())
+    }
+
+    async fn away(&self, faults: &Faults, pause: Duration) {
+        faults.set_down(true);
+        self.clock.sleep(pause).await;
+        faults.set_down(false);
+    }
+
+    async fn stands(&self, printer: Option<&Arc<Printer>>, state: PrinterState, pause: Duration) {
+        if let Some(printer) = printer {
+            printer.set_state(state);
+            self.clock.sleep(pause).await;
+            printer.set_state(PrinterState::Ready);
+        }
+    }
+}
+
+/// What a guest orders from the bot.
+fn bot_order(place: usize, own: &Ids) -> Sold {
+    let number = format!("tg-{place}");
+    Sold {
+        foreign_id: number.clone(),
+        number,
+        due_tenge: i64::try_from(1_500 + 100 * own.below(60)).unwrap_or(1_500),
+        way: Way::Bot,
+        // Without lines the description goes to the first station.
+        stations: vec!["hot"],
+        paid: false,
+        stuck: None,
     }
 }
 
@@ -594,10 +613,10 @@ enum Look {
 enum Strike {
     Webhooks(WebhookMode),
     Unknown,
-    PowerCut,
     PosDown,
     CloudDown,
     PaperOut,
+    PrinterOff,
     LineCut,
 }
 

@@ -38,8 +38,6 @@ pub(super) enum CheckFault {
     Open(#[from] OpenFault),
     #[error(transparent)]
     Read(#[from] Fault),
-    #[error("the journal cannot be walked: {0}")]
-    Walk(#[from] rusqlite::Error),
 }
 
 struct Books<'a> {
@@ -67,7 +65,7 @@ pub(super) fn check(
             place.insert(view.order(row.order)?.snapshot.foreign_id);
         }
     }
-    let (journal_rows, chain) = journal::verify(reader.connection())?;
+    let (journal_rows, chain) = journal::verify(&reader)?;
     let books = Books { shop, sold, attempts, orders };
     let (receipts, receipt_flaws) = books.papers(shop.printer("receipt"), &books.receipts_due());
     let (mut tickets, mut ticket_flaws) = (0, Vec::new());

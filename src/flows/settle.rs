@@ -180,7 +180,7 @@ pub fn close_refused(tx: &Tx<'_>, rules: &Rules, job: JobId, reason: &Reason) ->
     tx.set_job(&job, JobState::Question, job.tries, Some(reason))?;
     tx.set_closing(job.order, Closing::Question, &reason.code)?;
     let args = vec![("reason", reason.to_string())];
-    tx.ask(&NewQuestion { code: "close_refused", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    tx.ask(&NewQuestion { code: "pos_close", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
     receipt(tx, rules, job.order)
 }
 

@@ -151,7 +151,14 @@ async fn order(State(faces): State<Arc<Faces>>, Path(id): Path<String>, uri: Uri
 }
 
 async fn order_of(asked: &Asked, id: &str) -> Result<Value, Problem> {
-    let snapshot = fresh(asked, id).await?;
+    let snapshot = match fresh(asked, id).await {
+        Ok(snapshot) => snapshot,
+        // Closed or removed meanwhile: the page still shows what was sold.
+        Err(problem) => match asked.faces.office.look(|view| view.order_of("pos", id))? {
+            Some(known) => known.snapshot,
+            None => return Err(problem),
+        },
+    };
     Ok(asked.faces.office.look(|view| shape::order(&asked.faces, view, &snapshot, asked.lang, true))?)
 }
 

@@ -79,7 +79,8 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refu
     let external_id =
         body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
     let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?;
-    let description = shape::read_text(&body["description"], "description").map_err(|text| wrong(&text))?;
+    let description = shape::given(body, "description").map(|value| shape::read_text(value, "description"));
+    let description = description.transpose().map_err(|text| wrong(&text))?.unwrap_or_default();
     let snapshot = match body["order_id"].as_str() {
         Some(order_id) => pos_order(faces, order_id).await?,
         None => own_order(body, external_id, &description, amount).map_err(|text| wrong(&text))?,

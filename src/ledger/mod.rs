@@ -259,7 +259,7 @@ impl Reader {
     }
 
     /// The bare connection, for the check of the journal.
-    pub fn connection(&self) -> &Connection {
+    pub(in crate::ledger) fn connection(&self) -> &Connection {
         &self.connection
     }
 }

@@ -1039,6 +1039,8 @@ async fn an_invoice_that_waits_can_be_cancelled_and_one_that_is_sent_cannot() {
     shop.aipay().faults().set_down(true);
     let order = shop.order();
     let id = shop.pay(order, "kaspi_invoice").await;
+    // The first try to send it is over: it waits.
+    shop.until("it waits", async || shop.payment(&id).await["reason"]["code"] == "no_link").await;
     let path = format!("/api/v1/payments/{id}/cancel");
     assert_eq!(shop.post(&path, &json!({})).await.body["state"], "cancelled");
     shop.aipay().faults().set_down(false);

@@ -220,9 +220,8 @@ async fn start(asked: &Asked, headers: &HeaderMap, body: Body) -> Result<Value, 
         Some(_) => return Err(Problem::bad(format!("Idempotency-Key: 1 to {KEY_CHARS_MAX} plain characters"))),
         None => None,
     };
-    // H2 before the POS is asked: a repeated request must not depend on what the order looks like by now.
     if let Some((key, content)) = &key
-        && let Some(known) = known(asked, key, content)?
+        && let Some(known) = asked.faces.office.look(|view| collect::known_by_key(&view, key, content, false))?
     {
         return asked.shown(&known);
     }
@@ -230,20 +229,6 @@ async fn start(asked: &Asked, headers: &HeaderMap, body: Body) -> Result<Value, 
     let rules = asked.faces.office.rules.clone();
     let row = asked.faces.office.writer.decide(move |tx| collect::plan(tx, &rules, &wish)).await?;
     asked.shown(&row)
-}
-
-fn known(asked: &Asked, key: &str, content: &str) -> Result<Option<AttemptRow>, Problem> {
-    let found = asked.faces.office.look(|view| {
-        let Some((bound, id)) = view.key(key)? else {
-            return Ok(None);
-        };
-        view.attempt(id).map(|row| Some((bound, row)))
-    })?;
-    match found {
-        Some((bound, row)) if bound == content => Ok(Some(row)),
-        Some((_, row)) => Err(Problem::new(409, "key_reused", format!("the key was used for {}", row.reference))),
-        None => Ok(None),
-    }
 }
 
 async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Result<Plan, Problem> {

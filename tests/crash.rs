@@ -1,7 +1,7 @@
 //! Power cuts (F01). Each story of a sale is played once to learn its points: both sides of every commit and every stage of every outside
 //! effect. Then it is played again for each point, killed there, started again on the same ledger and the same world, and led to its
 //! end by people who only do what the screens ask of them. The laws are checked against the partners' own books, not against ours.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 use kassad::config::Config;
 use kassad::daemon::{Daemon, Machine, StartFault, spawner};

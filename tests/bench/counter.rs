@@ -189,8 +189,8 @@ impl Bare {
         let connection = Connection::open(path).unwrap();
         connection
             .execute_batch(
-                "PRAGMA page_size = 1024; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-                 PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 4000;
+                "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+                 PRAGMA cache_size = -1024; PRAGMA wal_autocheckpoint = 8000;
                  CREATE TABLE inbox (
                     id INTEGER PRIMARY KEY, door TEXT NOT NULL, event_key TEXT NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL,
                     received INTEGER NOT NULL, state TEXT NOT NULL, attempt INTEGER, handle TEXT, status TEXT, amount INTEGER,

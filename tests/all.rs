@@ -2,5 +2,6 @@
 mod config;
 mod crash;
 mod exchanges;
+mod ledger;
 mod receipts;
 mod tidy;

@@ -4,4 +4,5 @@ mod crash;
 mod exchanges;
 mod ledger;
 mod receipts;
+mod schema;
 mod tidy;

@@ -64,10 +64,8 @@ impl Old {
     /// `what` names all that differs from a plain attempt at the terminal.
     fn attempt(&mut self, id: i64, part: i64, no: i64, amount: i64, state: &str, what: &Value) {
         let text = |name: &str| what[name].as_str().map(str::to_owned);
-        let (tender, via) = match &what["phone"] {
-            Value::Null => ("kaspi_terminal", "till1"),
-            _ => ("kaspi_invoice", "aipay"),
-        };
+        let (tender, via) =
+            if what["phone"].is_null() { ("kaspi_terminal", "till1") } else { ("kaspi_invoice", "aipay") };
         let planned = json!({ "state": "planned", "amount": amount, "tender": tender, "via": via });
         let mut seq = self.record("attempt", id, &planned);
         let evidence = (state == "paid").then(|| {

@@ -8,6 +8,7 @@ use crate::flows::{Rules, Station, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::lock::{LockFault, OneDaemon};
+use crate::host::secret::Secret;
 use crate::host::tasks::{Spawner, Stop, StopHand};
 use crate::http::{self, BotAccess, Door, Faces, Way};
 use crate::ledger::{Fault, Gate, Ledger, OpenFault, Reader, open_gate};
@@ -153,7 +154,8 @@ impl Daemon {
         let Daemon { office, hand, end, mut workers, writer, .. } = self;
         hand.give();
         let farewell = async { while workers.join_next().await.is_some() {} };
-        let _all_gone = tokio::time::timeout(FAREWELL, farewell).await.is_ok();
+        // The machine's own time: a manual clock would wait for ever.
+        let _all_gone = Clock::machine().limit(FAREWELL, farewell).await.is_ok();
         workers.shutdown().await;
         end.give();
         drop(office);
@@ -174,7 +176,7 @@ impl Daemon {
 /// The ledger's thread ends when the last way to it is gone: tasks of faces may hold one for a moment longer.
 async fn join(writer: std::thread::JoinHandle<()>) {
     let joined = tokio::task::spawn_blocking(move || writer.join().is_ok());
-    let _in_time = tokio::time::timeout(FAREWELL, joined).await.is_ok();
+    let _in_time = Clock::machine().limit(FAREWELL, joined).await.is_ok();
 }
 
 fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()> + Send + 'static) {
@@ -283,7 +285,7 @@ impl Devices {
             devices.add(&pos.device, &setup(&pos.device)?, Some(Duration::from_secs(u64::from(pos.poll_s))))?;
         }
         for bot in &config.bots {
-            devices.add_bot(bot)?;
+            devices.add_bot(bot, config.bot_secrets(bot)?)?;
         }
         Ok(devices)
     }
@@ -313,8 +315,8 @@ impl Devices {
         Ok(())
     }
 
-    fn add_bot(&mut self, bot: &config::Bot) -> Result<(), config::Fault> {
-        let (key, secret) = bot.secrets()?;
+    fn add_bot(&mut self, bot: &config::Bot, secrets: (Secret, Option<Secret>)) -> Result<(), config::Fault> {
+        let (key, secret) = secrets;
         let access = BotAccess { name: bot.name.clone(), key, cloud: bot.cloud.clone() };
         let hears = match (&bot.webhook, secret) {
             (Some(webhook), Some(webhook_secret)) => {

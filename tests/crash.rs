@@ -513,7 +513,7 @@ impl House {
         let is_told = told.iter().all(|id| *id == told[0]) && told.is_empty() == (self.story != Story::Bot);
         law(is_told && world.bot().forged() == 0, format!("the bot was told of {told:?}"));
         let reader = Reader::open(&self.ledger()).unwrap();
-        let (rows, flaws) = journal::verify(reader.connection()).unwrap();
+        let (rows, flaws) = journal::verify(&reader).unwrap();
         law(rows > 0 && flaws.is_empty(), format!("the journal: {flaws:?}"));
         let left = self.left().unwrap();
         law(left.is_empty(), format!("still open: {left:?}"));

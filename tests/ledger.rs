@@ -297,7 +297,7 @@ fn errands_that_arrive_together_share_one_commit_and_are_told_after_it() {
     // The faulty one undid itself alone: no row, no change, no gap in the chain.
     let orders = shop.ledger.view().newest_attempts(None, 10).unwrap();
     assert_eq!(orders.len(), 3);
-    let (rows, flaws) = journal::verify(Reader::open(&shop.path()).unwrap().connection()).unwrap();
+    let (rows, flaws) = journal::verify(&Reader::open(&shop.path()).unwrap()).unwrap();
     assert_eq!((rows, flaws), (7, vec![]), "three orders with an attempt each, and one question");
     assert!(changes.iter().map(|change| change.seq.0).eq(1..=7));
     // Those who only fail, and those who change nothing, cost no commit.
@@ -329,7 +329,7 @@ fn after_the_commit_everything_is_there_though_nobody_was_told() {
     assert_eq!(*heard.lock().unwrap(), ["BeforeCommit(1)", "AfterCommit(1)"]);
     let reopened = Reader::open(&shop.path()).unwrap();
     assert_eq!(reopened.view().newest_attempts(None, 10).unwrap().len(), 2);
-    assert_eq!(journal::verify(reopened.connection()).unwrap(), (5, vec![]));
+    assert_eq!(journal::verify(&reopened).unwrap(), (5, vec![]));
 }
 
 #[test]
@@ -452,5 +452,5 @@ fn f05_f06_paid_twice_is_a_question_and_closes_once() {
     let part = shop.ledger.view().part(first.part).unwrap();
     assert_eq!((part.state, part.paid), (PartState::Overpaid, Tiyn(1_400_000)));
     assert_eq!((shop.questions(), shop.closes(&second)), (vec!["double_paid".to_owned()], 1));
-    assert_eq!(journal::verify(Reader::open(&shop.path()).unwrap().connection()).unwrap().1, vec![]);
+    assert_eq!(journal::verify(&Reader::open(&shop.path()).unwrap()).unwrap().1, vec![]);
 }

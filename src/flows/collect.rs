@@ -9,7 +9,7 @@ use crate::domain::order::{Phone, Snapshot, Tender};
 use crate::domain::outcome::Reason;
 use crate::ledger::attempts::{AttemptRow, NewAttempt};
 use crate::ledger::orders::{OrderRow, PartRow, PartState};
-use crate::ledger::{Fault, Tx, refused};
+use crate::ledger::{Fault, Tx, View, refused};
 
 /// A wish to collect.
 #[derive(Clone, Debug)]
@@ -38,7 +38,9 @@ pub struct Plan {
 
 /// Writes the order's snapshot, its part and the attempt down. Nothing has left the box after it.
 pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Plan) -> Result<AttemptRow, Fault> {
-    if let Some(known) = known_by_key(tx, wish)? {
+    if let Some((key, content)) = &wish.key
+        && let Some(known) = known_by_key(tx, key, content, wish.key_renews)?
+    {
         return Ok(known);
     }
     check_sum(wish)?;
@@ -73,23 +75,21 @@ pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Plan) -> Result<AttemptRow, Fault
     Ok(row)
 }
 
-/// H2: the same key with the same content is the same payment; with other content it is refused.
-fn known_by_key(tx: &Tx<'_>, wish: &Plan) -> Result<Option<AttemptRow>, Fault> {
-    let Some((key, content)) = &wish.key else {
+/// H2: the same key with the same content is the same payment; with other content it is refused. Surfaces ask it before they ask the
+/// POS: a repeated request must not depend on what the order looks like by now.
+pub fn known_by_key(view: &View<'_>, key: &str, content: &str, renews: bool) -> Result<Option<AttemptRow>, Fault> {
+    let Some((bound, attempt)) = view.key(key)? else {
         return Ok(None);
     };
-    let Some((bound, attempt)) = tx.key(key)? else {
-        return Ok(None);
-    };
-    let row = tx.attempt(attempt)?;
+    let row = view.attempt(attempt)?;
     let is_over = match row.attempt.state {
         State::Failed | State::Cancelled | State::Expired => true,
         State::Planned | State::Sent | State::Waiting | State::Paid | State::Unresolved => false,
     };
-    if wish.key_renews && is_over {
+    if renews && is_over {
         return Ok(None);
     }
-    if bound == *content {
+    if bound == content {
         Ok(Some(row))
     } else {
         refused("key_reused", format!("the key was used for {}", row.reference))

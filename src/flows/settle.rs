@@ -157,6 +157,12 @@ fn is_same(asked: &Snapshot, now: &Snapshot) -> bool {
 fn closed(tx: &Tx<'_>, rules: &Rules, job: &JobRow, order: &OrderRow, acted: bool) -> Result<(), Fault> {
     tx.set_job(job, JobState::Done, job.tries, None)?;
     tx.set_closing(order.id, Closing::Closed, if acted { "" } else { "found closed" })?;
+    // Closed with exactly what was paid: what was missing or refused on the way is no longer asked.
+    for question in tx.questions_of(order.id)? {
+        if ["order_changed", "pos_close", "part_paid"].contains(&question.code.as_str()) {
+            tx.answer(question.id, "kassad", "", "closed")?;
+        }
+    }
     receipt(tx, rules, order.id)
 }
 
@@ -174,13 +180,24 @@ fn question(
     Ok(Look::Asked)
 }
 
-/// The POS said no to the close itself: nothing happened there, and a person has to look.
-pub fn close_refused(tx: &Tx<'_>, rules: &Rules, job: JobId, reason: &Reason) -> Result<(), Fault> {
+/// The POS said no to the close itself. Its record tells why: closed by hand or changed meanwhile. Where it tells nothing, or cannot be
+/// read, a person has to look.
+pub fn close_refused(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    job: JobId,
+    reason: &Reason,
+    seen: Option<&PosOrder>,
+) -> Result<(), Fault> {
     let job = tx.job(job)?;
+    let asked = tx.order(job.order)?.snapshot;
+    if let Some(seen) = seen.filter(|seen| seen.standing != PosStanding::Open || !is_same(&asked, &seen.snapshot)) {
+        return look(tx, rules, job.id, seen, true).map(drop);
+    }
     tx.set_job(&job, JobState::Question, job.tries, Some(reason))?;
     tx.set_closing(job.order, Closing::Question, &reason.code)?;
     let args = vec![("reason", reason.to_string())];
-    tx.ask(&NewQuestion { code: "close_refused", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    tx.ask(&NewQuestion { code: "pos_close", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
     receipt(tx, rules, job.order)
 }
 
@@ -195,7 +212,7 @@ pub fn close_later(tx: &Tx<'_>, rules: &Rules, job: JobId, reason: &Reason) -> R
     receipt(tx, rules, job.order)
 }
 
-/// Queues the guest's receipt of an order, once, on every receipt printer.
+/// Queues the guest's receipt of an order, once, on every receipt printer; a total that grew afterwards gets a receipt of its own.
 pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> {
     let order = tx.order(order)?;
     let paid: Vec<AttemptRow> =
@@ -215,18 +232,30 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
         reference: last.reference.0.clone(),
     });
     let body = serde_json::to_string(&document)?;
+    let jobs = tx.jobs_of(order.id)?;
     for printer in &rules.receipt_printers {
+        let earlier = jobs.iter().rfind(|job| job.document == "receipt" && job.target == *printer);
+        let no = match earlier {
+            Some(earlier) if is_over(earlier, order.snapshot.due)? => continue,
+            Some(earlier) => earlier.no + 1,
+            None => 1,
+        };
         tx.add_job(&NewJob {
             kind: JobKind::Print,
             target: printer,
             order: order.id,
             attempt: Some(last.id),
             document: "receipt",
-            no: 1,
+            no,
             body: body.clone(),
         })?;
     }
     Ok(())
+}
+
+fn is_over(job: &JobRow, total: Tiyn) -> Result<bool, Fault> {
+    let document: Document = serde_json::from_str(&job.body)?;
+    Ok(matches!(document, Document::Receipt(receipt) if receipt.total == total))
 }
 
 fn payment_line(row: &AttemptRow) -> PaymentLine {

@@ -10,8 +10,8 @@ use crate::domain::outcome::Outcome;
 use crate::domain::time::Wall;
 use crate::flows::collect::{self, Plan};
 use crate::flows::settle;
-use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
+use crate::ledger::{Fault, View};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -65,27 +65,54 @@ async fn create(State(faces): State<Arc<Faces>>, headers: HeaderMap, body: Body)
     let bytes = whole_body(&faces.office.clock, &headers, body).await.map_err(said)?;
     let body: Value = serde_json::from_slice(&bytes)
         .map_err(|cause| Refusal(StatusCode::BAD_REQUEST, format!("the body is not JSON: {cause}")))?;
-    let wish = wish(&faces, bot, &body).await?;
+    let wanted = wanted(bot, &body)?;
+    let known = |view: View<'_>| collect::known_by_key(&view, &wanted.key, &wanted.content, true);
+    if let Some(known) = faces.office.look(known)? {
+        return Ok((StatusCode::CREATED, Json(invoice(&known))).into_response());
+    }
+    let wish = wish(&faces, bot, &body, wanted).await?;
     let rules = faces.office.rules.clone();
     let row = faces.office.writer.decide(move |tx| collect::plan(tx, &rules, &wish)).await?;
     Ok((StatusCode::CREATED, Json(invoice(&row))).into_response())
 }
 
-async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refusal> {
-    let wrong = |text: &str| Refusal(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned());
+/// What a bot asks for, before anybody else is asked.
+struct Wanted {
+    amount: Tiyn,
+    phone: Phone,
+    external_id: String,
+    description: String,
+    key: String,
+    content: String,
+}
+
+fn wrong(text: &str) -> Refusal {
+    Refusal(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned())
+}
+
+fn wanted(bot: &BotAccess, body: &Value) -> Result<Wanted, Refusal> {
     let amount = body["amount"].as_i64().and_then(Tiyn::from_tenge).filter(|amount| *amount > Tiyn::ZERO);
     let amount = amount.ok_or_else(|| wrong("amount: whole tenge above 0, as an integer"))?;
     let phone = body["phone"].as_str().and_then(Phone::parse).ok_or_else(|| wrong("phone: 77XXXXXXXXX"))?;
     let external_id =
         body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
-    let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?;
-    let description = shape::read_text(&body["description"], "description").map_err(|text| wrong(&text))?;
-    let snapshot = match body["order_id"].as_str() {
-        Some(order_id) => pos_order(faces, order_id).await?,
-        None => own_order(body, external_id, &description, amount).map_err(|text| wrong(&text))?,
-    };
-    let source = if body["order_id"].is_string() { "pos".to_owned() } else { format!("bot:{}", bot.name) };
+    let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?.to_owned();
+    let description = shape::given(body, "description").map(|value| shape::read_text(value, "description"));
+    let description = description.transpose().map_err(|text| wrong(&text))?.unwrap_or_default();
     let content = json!([amount, phone.digits(), description, body["order_id"], body["lines"]]).to_string();
+    let key = format!("bot:{}:{external_id}", bot.name);
+    Ok(Wanted { amount, phone, external_id, description, key, content })
+}
+
+async fn wish(faces: &Faces, bot: &BotAccess, body: &Value, wanted: Wanted) -> Result<Plan, Refusal> {
+    let Wanted { amount, phone, external_id, description, key, content } = wanted;
+    let (source, snapshot) = match body["order_id"].as_str() {
+        Some(order_id) => ("pos".to_owned(), pos_order(faces, order_id).await?),
+        None => {
+            let order = own_order(body, &external_id, &description, amount).map_err(|text| wrong(&text))?;
+            (format!("bot:{}", bot.name), order)
+        }
+    };
     Ok(Plan {
         source,
         snapshot,
@@ -94,8 +121,8 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Plan, Refu
         amount: Some(amount),
         phone: Some(phone),
         description,
-        bot: Some((bot.name.clone(), external_id.to_owned())),
-        key: Some((format!("bot:{}:{external_id}", bot.name), content)),
+        bot: Some((bot.name.clone(), external_id)),
+        key: Some((key, content)),
         key_renews: true,
     })
 }

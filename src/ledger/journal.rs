@@ -1,6 +1,7 @@
 //! The append-only record of decisions. Each row's hash covers the row before, and every other row names the journal row of its last
 //! change, so that an edited, removed or cut-off row is found by [`verify`].
 
+use super::{Fault, Reader};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
@@ -81,7 +82,11 @@ const SUMS: [&str; 4] = [
 ];
 
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.
-pub fn verify(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
+pub fn verify(reader: &Reader) -> Result<(i64, Vec<Flaw>), Fault> {
+    Ok(check(reader.connection())?)
+}
+
+pub(in crate::ledger) fn check(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
     let (seq, mut flaws) = walk(connection)?;
     for (kind, table) in TABLES {
         flaws.extend(flaws_of(connection, table, &ghosts(kind, table)));

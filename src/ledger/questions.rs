@@ -77,6 +77,11 @@ impl View<'_> {
         self.questions_where("AND attempt = ?1 ORDER BY id", [attempt.0])
     }
 
+    /// The open questions about an order.
+    pub fn questions_of(&self, order: OrderId) -> Result<Vec<QuestionRow>, Fault> {
+        self.questions_where("AND order_id = ?1 ORDER BY id", [order.0])
+    }
+
     /// One open question.
     pub fn question(&self, id: QuestionId) -> Result<QuestionRow, Fault> {
         let found = self.questions_where("AND id = ?1", [id.0])?.pop();

@@ -182,6 +182,8 @@ struct Invoice {
     view: InvoiceView,
     dies: Monotonic,
     expires: Wall,
+    /// Shown in place of the status.
+    word: Option<String>,
 }
 
 struct Wanted {
@@ -283,6 +285,11 @@ impl AiPay {
     /// The invoice fails; `false` unless it waits.
     pub fn set_error(&self, id: &str) -> bool {
         self.turn(id, &[InvoiceStatus::Pending], InvoiceStatus::Error, |_| {})
+    }
+
+    /// Lets the record show a word of a later version in place of the status, until none is given again.
+    pub fn set_word(&self, id: &str, word: Option<&str>) -> bool {
+        self.books().find(id).map(|invoice| invoice.word = word.map(str::to_owned)).is_some()
     }
 
     /// Sends the message about the invoice's present status once more.
@@ -474,7 +481,7 @@ impl AiPay {
         };
         let external_id = view.external_id.clone();
         let expires = wall.plus_ms(i64::try_from(life.as_millis()).unwrap_or(i64::MAX));
-        let invoice = Invoice { view, dies: now.plus(life), expires };
+        let invoice = Invoice { view, dies: now.plus(life), expires, word: None };
         let reply = invoice.record();
         let dies = invoice.dies;
         books.invoices.push(invoice);
@@ -546,7 +553,7 @@ impl Invoice {
         let amount = if view.status == InvoiceStatus::Paid { view.amount_paid } else { view.amount };
         serde_json::json!({
             "invoice_id": view.id,
-            "status": view.status.word(),
+            "status": self.word.as_deref().unwrap_or(view.status.word()),
             "amount": amount,
             "phone": view.phone,
             "created_at": utc_time(view.created),

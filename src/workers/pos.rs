@@ -8,8 +8,8 @@ use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Closing, Pos};
 use crate::flows::settle::{self, Look};
 use crate::host::clock::Monotonic;
-use crate::ledger::Fault;
 use crate::ledger::outbox::JobRow;
+use crate::ledger::{Fault, Tx};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -203,7 +203,7 @@ async fn close_all(counter: &Counter, name: &str) {
         }
         let next = earliest(deadlines);
         tokio::select! {
-            _ = ear.changed() => {}
+            _ = ear.changed_of(&["job"]) => {}
             Some((id, outcome)) = closing.next() => {
                 if let Some(pace) = paces.get_mut(&id) {
                     pace.busy = false;
@@ -239,16 +239,10 @@ async fn close(counter: &Counter, job: &JobRow) -> Result<bool, Fault> {
     match answer {
         Outcome::Done(()) => {}
         Outcome::Refused(reason) => {
-            // The POS may refuse because it is closed already: its record says.
             warn!(order = %foreign_id, %reason, "the POS refused to close");
-            return match seen(counter, &foreign_id).await {
-                Ok(order) if order.standing != PosStanding::Open => {
-                    office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, true)).await.map(|_| true)
-                }
-                Ok(_) | Err(_) => {
-                    office.writer.decide(move |tx| settle::close_refused(tx, &rules, id, &reason)).await.map(|()| true)
-                }
-            };
+            let order = seen(counter, &foreign_id).await.ok();
+            let refused = move |tx: &Tx<'_>| settle::close_refused(tx, &rules, id, &reason, order.as_ref());
+            return office.writer.decide(refused).await.map(|()| true);
         }
         Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
             warn!(order = %foreign_id, %reason, "whether the POS closed is to be looked up");

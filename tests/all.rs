@@ -3,6 +3,8 @@ mod config;
 mod counter;
 mod crash;
 mod exchanges;
+mod ledger;
 mod receipts;
+mod schema;
 mod shop;
 mod tidy;

@@ -581,7 +581,7 @@ async fn learn(story: Story) -> Vec<String> {
 
 /// What a death led to.
 struct Outcome {
-    was_reached: bool,
+    deaths: usize,
     answers: u32,
     broken: Option<String>,
 }
@@ -590,17 +590,20 @@ struct Outcome {
 async fn die_and_live(story: Story, lasts: &[Last], seed: u64) -> Outcome {
     let house = House::build(story, Clock::manual(MORNING), seed, anywhere(), anywhere()).await;
     let mut people = People::default();
-    let mut was_reached = true;
+    let mut deaths = 0;
     for last in lasts {
         let fuse = Fuse::new(Some(last.clone()));
         house.wire(&fuse);
         house.note(format!("a life until {last:?}"));
         match house.start(fuse.gate()).await {
             Ok(daemon) => {
-                was_reached &= house.until_blown(&fuse, &mut people).await;
+                deaths += usize::from(house.until_blown(&fuse, &mut people).await);
                 daemon.kill().await;
             }
-            Err(fault) => assert!(fuse.is_blown(), "{fault}"),
+            Err(fault) => {
+                assert!(fuse.is_blown(), "{fault}");
+                deaths += 1;
+            }
         }
     }
     let fuse = Fuse::new(None);
@@ -613,12 +616,12 @@ async fn die_and_live(story: Story, lasts: &[Last], seed: u64) -> Outcome {
     if !is_over && broken.is_empty() {
         broken.push("it got stuck".to_owned());
     }
-    Outcome { was_reached, answers: people.answers, broken: house.tell(&format!("{lasts:?}"), &broken) }
+    Outcome { deaths, answers: people.answers, broken: house.tell(&format!("{lasts:?}"), &broken) }
 }
 
-/// Plays many deaths, a few worlds at a time. Returns how many points were reached, how often a person was asked, and what broke.
+/// Plays many deaths, a few worlds at a time. Returns how many there were, how often a person was asked, and what broke.
 async fn play(deaths: Vec<(Story, Vec<Last>, u64)>) -> (usize, u32, Vec<String>) {
-    let (mut reached, mut answers, mut broken) = (0, 0, Vec::new());
+    let (mut died, mut answers, mut broken) = (0, 0, Vec::new());
     let mut worlds = JoinSet::new();
     let mut deaths = deaths.into_iter();
     loop {
@@ -629,20 +632,20 @@ async fn play(deaths: Vec<(Story, Vec<Last>, u64)>) -> (usize, u32, Vec<String>)
         }
         let Some(ended) = worlds.join_next().await else { break };
         let outcome: Outcome = ended.unwrap();
-        reached += usize::from(outcome.was_reached);
+        died += outcome.deaths;
         answers += outcome.answers;
         broken.extend(outcome.broken);
     }
-    (reached, answers, broken)
+    (died, answers, broken)
 }
 
 async fn every_point(story: Story) {
     let points = learn(story).await;
     let (commits, effects): (Vec<&String>, Vec<&String>) = points.iter().partition(|point| point.starts_with("ledger"));
     let deaths = points.iter().map(|point| (story, vec![Last::At(point.clone())], 1)).collect();
-    let (reached, answers, broken) = play(deaths).await;
+    let (died, answers, broken) = play(deaths).await;
     println!(
-        "{story:?}: {} points ({} at commits, {} at outside effects), {reached} deaths, {answers} answers by a person, {} broken",
+        "{story:?}: {} points ({} at commits, {} at outside effects), {died} deaths, {answers} answers by a person, {} broken",
         points.len(),
         commits.len(),
         effects.len(),
@@ -651,7 +654,7 @@ async fn every_point(story: Story) {
     assert!(broken.is_empty(), "{} of {}:\n{}", broken.len(), points.len(), broken.join("\n"));
     assert!(commits.len() >= 14 && effects.len() >= 20, "{points:?}");
     // What a slow machine does in another order may miss its point now and then.
-    assert!(reached * 10 >= points.len() * 8, "{reached} of {}", points.len());
+    assert!(died * 10 >= points.len() * 8, "{died} of {}", points.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -687,12 +690,12 @@ async fn f01_three_power_cuts_in_one_sale_break_no_law() {
     for seed in 0..40 {
         let stories = [Story::Terminal, Story::Phone, Story::EarlyNotice, Story::NoNotice, Story::Bot];
         let story = stories[seed % stories.len()];
-        let lasts = [70, 40, 40].map(|most| Last::Step(1 + chance.below(most)));
+        let lasts = [60, 35, 25].map(|most| Last::Step(1 + chance.below(most)));
         deaths.push((story, lasts.to_vec(), 100 + seed as u64));
     }
     let count = deaths.len();
-    let (reached, answers, broken) = play(deaths).await;
-    println!("{count} sales with three deaths each, {reached} had all three, {answers} answers by a person");
+    let (died, answers, broken) = play(deaths).await;
+    println!("{count} sales with up to three deaths each, {died} deaths, {answers} answers by a person");
     assert!(broken.is_empty(), "{} of {count}:\n{}", broken.len(), broken.join("\n"));
-    assert!(reached * 2 >= count, "{reached} of {count}");
+    assert!(died >= count * 2, "{died} in {count}");
 }

@@ -58,80 +58,104 @@ pub struct Flaw {
     pub problem: String,
 }
 
+/// The tables whose rows the journal tells of, by its word for each.
+const TABLES: [(&str, &str); 5] =
+    [("order", "orders"), ("attempt", "attempts"), ("job", "jobs"), ("question", "questions"), ("inbox", "inbox")];
+
+/// Sums that were changed behind the journal's back, each as its place and what is wrong with it.
+const SUMS: [&str; 4] = [
+    "SELECT 'attempts ' || attempts.id, 'the sum paid differs from the journal' FROM attempts
+       JOIN journal ON journal.seq = attempts.seq
+      WHERE evidence IS NOT NULL
+        AND json_extract(entry, '$.evidence.amount') IS NOT json_extract(evidence, '$.amount')",
+    "SELECT 'attempts ' || attempts.id, 'the sum asked differs from the journal' FROM journal
+       JOIN attempts ON attempts.id = journal.subject
+      WHERE kind = 'attempt' AND json_extract(entry, '$.amount') <> attempts.amount",
+    "SELECT 'parts ' || parts.id, 'the sum paid differs from its payments' FROM parts
+      WHERE paid <> (SELECT coalesce(sum(json_extract(evidence, '$.amount')), 0) FROM attempts
+                      WHERE part_id = parts.id AND attempts.state = 'paid')",
+    "WITH told AS (SELECT subject, max(seq) AS seq FROM journal
+                    WHERE kind = 'order' AND json_extract(entry, '$.due') IS NOT NULL GROUP BY subject)
+     SELECT 'orders ' || orders.id, 'the sum due differs from the journal' FROM orders
+       JOIN told ON told.subject = orders.id JOIN journal ON journal.seq = told.seq
+      WHERE json_extract(entry, '$.due') <> due OR json_extract(snapshot, '$.due') <> due",
+];
+
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.
 pub fn verify(reader: &Reader) -> Result<(i64, Vec<Flaw>), Fault> {
-    Ok(walk(reader.connection())?)
+    Ok(check(reader.connection())?)
 }
 
-pub(in crate::ledger) fn walk(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
+pub(in crate::ledger) fn check(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
+    let (seq, mut flaws) = walk(connection)?;
+    for (kind, table) in TABLES {
+        flaws.extend(flaws_of(connection, table, &ghosts(kind, table)));
+        if let Some(sql) = strangers(kind, table) {
+            flaws.extend(flaws_of(connection, table, &sql));
+        }
+    }
+    for sql in SUMS {
+        flaws.extend(flaws_of(connection, "sums", sql));
+    }
+    Ok((seq, flaws))
+}
+
+fn walk(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
     let mut flaws = Vec::new();
     let mut head = Head { seq: 0, hash: GENESIS };
     let mut chain = connection.prepare("SELECT seq, at, kind, subject, entry, hash FROM journal ORDER BY seq")?;
     let mut rows = chain.query([])?;
     while let Some(row) = rows.next()? {
         let (seq, at, subject): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(3)?);
-        let (kind, entry, hash): (String, String, [u8; 32]) = (row.get(2)?, row.get(4)?, row.get(5)?);
+        let (kind, entry, hash): (String, String, Vec<u8>) = (row.get(2)?, row.get(4)?, row.get(5)?);
         if seq != head.seq + 1 {
             flaws.push(Flaw {
                 place: format!("journal {}", head.seq + 1),
                 problem: format!("rows {} to {} are missing", head.seq + 1, seq - 1),
             });
-        } else if link(&head.hash, seq, at, &kind, subject, &entry) != hash {
+        } else if link(&head.hash, seq, at, &kind, subject, &entry) != *hash {
             flaws.push(Flaw { place: format!("journal {seq}"), problem: "the row was edited".to_owned() });
         }
-        head = Head { seq, hash };
+        // A hash of another length is a flaw of this row, and of the next one, which is told from it.
+        head = Head { seq, hash: hash.try_into().unwrap_or(GENESIS) };
     }
-    for table in ["orders", "attempts", "jobs", "questions"] {
-        flaws.extend(strangers(connection, table)?);
-    }
-    flaws.extend(wrong_sums(connection)?);
     Ok((head.seq, flaws))
 }
 
-/// Rows of a table whose state differs from, or which lack, their journal row.
-fn strangers(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Flaw>> {
-    let (kind, state) = match table {
-        "orders" => ("order", "closing"),
-        "attempts" => ("attempt", "state"),
-        "jobs" => ("job", "state"),
-        _ => ("question", "coalesce(outcome, 'open')"),
+/// Rows that the journal tells of and that are gone.
+fn ghosts(kind: &str, table: &str) -> String {
+    format!(
+        "SELECT DISTINCT '{table} ' || subject, 'the row is gone' FROM journal
+          WHERE kind = '{kind}' AND subject NOT IN (SELECT id FROM {table}) ORDER BY subject"
+    )
+}
+
+/// Rows of a table whose state differs from their journal row, or which lack it. `None`: the rows do not name theirs.
+fn strangers(kind: &str, table: &str) -> Option<String> {
+    let state = match table {
+        "orders" => "closing",
+        "attempts" | "jobs" => "row.state",
+        "questions" => "coalesce(outcome, 'open')",
+        _ => return None,
     };
-    let sql = format!(
+    Some(format!(
         "WITH last AS (SELECT subject, max(seq) AS seq FROM journal WHERE kind = '{kind}' GROUP BY subject)
-         SELECT row.id, {state}, journal.seq IS NULL FROM {table} AS row
+         SELECT '{table} ' || row.id,
+                CASE WHEN journal.seq IS NULL THEN 'its journal row is gone'
+                     ELSE 'the row says ''' || {state} || ''', the journal does not' END
+           FROM {table} AS row
            LEFT JOIN last ON last.subject = row.id
            LEFT JOIN journal ON journal.seq = last.seq
           WHERE journal.seq IS NULL OR journal.seq <> row.seq OR json_extract(journal.entry, '$.state') IS NOT {state}"
-    );
-    let mut query = connection.prepare(&sql)?;
-    let flaws = query.query_map([], |row| {
-        let (id, state, missing): (i64, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let problem = if missing {
-            "its journal row is gone".to_owned()
-        } else {
-            format!("the row says '{state}', the journal does not")
-        };
-        Ok(Flaw { place: format!("{table} {id}"), problem })
-    })?;
-    flaws.collect()
+    ))
 }
 
-/// Sums that were changed behind the journal's back: evidence that differs from its journal row, parts that differ from their evidence.
-fn wrong_sums(connection: &Connection) -> rusqlite::Result<Vec<Flaw>> {
-    let attempts = "SELECT 'attempts ' || attempts.id, 'the sum paid differs from the journal' FROM attempts
-          JOIN journal ON journal.seq = attempts.seq
-         WHERE evidence IS NOT NULL
-           AND json_extract(entry, '$.evidence.amount') IS NOT json_extract(evidence, '$.amount')";
-    let parts = "SELECT 'parts ' || parts.id, 'the sum paid differs from its payments' FROM parts
-         WHERE paid <> (SELECT coalesce(sum(json_extract(evidence, '$.amount')), 0) FROM attempts
-                         WHERE part_id = parts.id AND attempts.state = 'paid')";
-    let mut flaws = Vec::new();
-    for sql in [attempts, parts] {
+/// What a query finds; one that cannot be run to its end (a row that is no JSON any more) is a flaw itself.
+fn flaws_of(connection: &Connection, place: &str, sql: &str) -> Vec<Flaw> {
+    let found = || {
         let mut query = connection.prepare(sql)?;
-        let found = query.query_map([], |row| Ok(Flaw { place: row.get(0)?, problem: row.get(1)? }))?;
-        for flaw in found {
-            flaws.push(flaw?);
-        }
-    }
-    Ok(flaws)
+        let flaws = query.query_map([], |row| Ok(Flaw { place: row.get(0)?, problem: row.get(1)? }))?;
+        flaws.collect::<rusqlite::Result<Vec<Flaw>>>()
+    };
+    found().unwrap_or_else(|cause| vec![Flaw { place: place.to_owned(), problem: cause.to_string() }])
 }

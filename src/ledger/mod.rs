@@ -509,7 +509,7 @@ mod tests {
         let count = |table: &str| {
             ledger.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
         };
-        let (walked, flaws) = journal::walk(&ledger.connection).unwrap();
+        let (walked, flaws) = journal::check(&ledger.connection).unwrap();
         assert_eq!(flaws, []);
         assert_eq!(walked, count("journal"));
         (walked, count("vault"))

@@ -1,20 +1,21 @@
 //! The same deaths with the true program: `kassad run` as a process of its own on the machine's clock, killed with SIGKILL while a
 //! partner or a printer holds its request, ended with SIGTERM in the middle of a sale, and started ten times at once (F19).
 
-use super::{Fuse, House, Last, People, Story, anywhere, http};
+use super::{Fuse, House, Last, People, Story, http};
 use kassad::host::clock::Clock;
 use kassad::sandbox::terminal::Screen;
 use serde_json::json;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixDatagram};
 use tokio::task::JoinSet;
 
 /// How long anything that the machine must do may take.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A `kassad run`; it never outlives its test.
 struct Process(Child);
@@ -51,7 +52,7 @@ impl Process {
                 }
             }
         };
-        let status = tokio::time::timeout(LIMIT, end).await.expect("the process ends");
+        let status = tokio::time::timeout(2 * LIMIT, end).await.expect("the process ends");
         let mut said = String::new();
         std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut said).unwrap();
         (status, said)
@@ -80,8 +81,17 @@ impl Notices {
     }
 }
 
+/// A port below those that the system gives away by itself: nobody takes it while its daemon is dead.
 fn free_address() -> SocketAddr {
-    TcpListener::bind(anywhere()).unwrap().local_addr().unwrap()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 100).unwrap() * 100;
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::SeqCst)) % 12_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 async fn build(story: Story, seed: u64) -> (Arc<House>, Notices) {
@@ -96,8 +106,11 @@ async fn build(story: Story, seed: u64) -> (Arc<House>, Notices) {
 async fn start(house: &House, notices: &Notices, last: Option<Last>) -> (Process, Arc<Fuse>) {
     let fuse = Fuse::new(last);
     house.wire(&fuse);
-    let process = Process::start(house);
-    notices.wait_for("READY=1").await;
+    let mut process = Process::start(house);
+    tokio::select! {
+        () = notices.wait_for("READY=1") => {}
+        (status, said) = process.ended() => panic!("it did not start: {status}: {said}"),
+    }
     (process, fuse)
 }
 

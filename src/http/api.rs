@@ -109,7 +109,13 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
         .collect();
     let questions = faces.office.look(|view| {
         let open = view.open_questions()?;
-        open.iter().map(|question| shape::question(faces, view, question, asked.lang)).collect::<Result<Vec<_>, _>>()
+        let unasked = view.watched_all()?.into_iter().filter(|row| {
+            row.attempt.state == AttemptState::Unresolved
+                && !open.iter().any(|question| question.attempt == Some(row.id))
+        });
+        let unclear = unasked.map(|row| shape::unclear(faces, view, &row, asked.lang));
+        let asked = open.iter().map(|question| shape::question(faces, view, question, asked.lang));
+        asked.chain(unclear).collect::<Result<Vec<_>, _>>()
     })?;
     let tenders: Vec<Tender> =
         faces.ways.iter().flat_map(|way| way.tenders.iter().copied()).chain([Tender::Cash]).collect();

@@ -170,6 +170,22 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
     }))
 }
 
+/// An attempt that is unclear and not yet a person's to answer: the red line is there from the first moment (F07, I12).
+pub fn unclear(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> Result<Value, Fault> {
+    let since_ms = faces.office.clock.wall().0.saturating_sub(row.changed.0).max(0);
+    Ok(json!({
+        "id": format!("unclear-{}", row.reference),
+        "code": "unresolved",
+        "text": i18n::sentence(lang, "question.unresolved", &[]),
+        "payment": row.reference,
+        "order_number": view.order(row.order)?.snapshot.number,
+        "amount": sum(row.attempt.amount),
+        "since_s": since_ms / 1000,
+        "may_answer": false,
+        "choices": ["paid", "not_paid"],
+    }))
+}
+
 /// A job as the API shows it.
 pub fn job(view: View<'_>, row: &JobRow, lang: Lang) -> Result<Value, Fault> {
     let order = view.order(row.order)?;

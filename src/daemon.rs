@@ -153,7 +153,8 @@ impl Daemon {
         let Daemon { office, hand, end, mut workers, writer, .. } = self;
         hand.give();
         let farewell = async { while workers.join_next().await.is_some() {} };
-        let _all_gone = tokio::time::timeout(FAREWELL, farewell).await.is_ok();
+        // The machine's own time: a manual clock would wait for ever.
+        let _all_gone = Clock::machine().limit(FAREWELL, farewell).await.is_ok();
         workers.shutdown().await;
         end.give();
         drop(office);
@@ -174,7 +175,7 @@ impl Daemon {
 /// The ledger's thread ends when the last way to it is gone: tasks of faces may hold one for a moment longer.
 async fn join(writer: std::thread::JoinHandle<()>) {
     let joined = tokio::task::spawn_blocking(move || writer.join().is_ok());
-    let _in_time = tokio::time::timeout(FAREWELL, joined).await.is_ok();
+    let _in_time = Clock::machine().limit(FAREWELL, joined).await.is_ok();
 }
 
 fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()> + Send + 'static) {

@@ -30,7 +30,7 @@ fn check_ledger(path: &Path) -> ExitCode {
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    match journal::verify(reader.connection()) {
+    match journal::verify(&reader) {
         Ok((rows, flaws)) if flaws.is_empty() => {
             say(&format!("{}: {rows} journal rows, every one in its place", path.display()));
             ExitCode::SUCCESS

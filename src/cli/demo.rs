@@ -1,7 +1,92 @@
-//! `kassad demo`.
+//! `kassad demo`: a whole restaurant on loopback. Without a number of orders it stays up for a person to play with.
+
+use super::run::told_to_stop;
+use super::{complain, lunch, say};
+use crate::daemon::{self, Daemon, Machine};
+use crate::host::clock::Clock;
+use crate::host::ids::Ids;
+use crate::host::tasks::Stop;
+use crate::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
+use crate::sandbox::{AutoGuest, Ports};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-pub(super) async fn demo(_orders: Option<u32>, _seed: u64, _no_wait: bool, _data: Option<PathBuf>) -> ExitCode {
-    std::future::ready(ExitCode::SUCCESS).await
+/// Where the listeners are in a demo that stays up, as in the example configuration.
+const PUBLIC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8790);
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8780);
+
+/// A table, its waiter by place in the list, and what is on it: product and count.
+type Laid = (u64, usize, &'static [(u64, u32)]);
+
+/// Orders on the tables when the doors open.
+const TABLES_LAID: [Laid; 4] = [
+    (5, 0, &[(3, 2), (13, 1)]),
+    (2, 1, &[(1, 1), (12, 2), (11, 1)]),
+    (7, 2, &[(7, 3), (9, 1)]),
+    (11, 3, &[(4, 2), (14, 2)]),
+];
+
+pub(super) async fn demo(orders: Option<u32>, seed: u64, no_wait: bool, data: Option<PathBuf>) -> ExitCode {
+    let (folder, is_ours) = match data {
+        Some(folder) => (folder, false),
+        None => (std::env::temp_dir().join(format!("kassad-demo-{}", std::process::id())), true),
+    };
+    let ended = match orders {
+        Some(orders) => lunch::play(orders, seed, no_wait, &folder).await,
+        None => stay_up(no_wait, &folder).await,
+    };
+    if is_ours {
+        // The machine empties its own temporary folder if this fails.
+        let _gone = std::fs::remove_dir_all(&folder).is_ok();
+    }
+    match ended {
+        Ok(ended) => ended,
+        Err(cause) => {
+            complain(&cause);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, String> {
+    crate::host::logging::start(tracing::Level::WARN);
+    let (clock, ids) = (Clock::machine(), Ids::machine());
+    let (_hand, stop) = Stop::pair();
+    let spawner = daemon::spawner(stop.clone());
+    let guest = no_wait.then(|| AutoGuest {
+        thinks_min: Duration::ZERO,
+        thinks_max: Duration::from_secs(1),
+        ..AutoGuest::default()
+    });
+    let options = ShopOptions {
+        ports: Ports { control: 8810, aipay: 8812, poster: 8813, bot: 9000, terminal: 8811 },
+        printers: [9101, 9102, 9103],
+        terminals: 1,
+        guest,
+        webhook_url: Some(format!("http://{PUBLIC}/webhooks/aipay")),
+    };
+    let opened = Shop::open(options, &clock, &ids, &spawner, &stop).await;
+    let shop = opened.map_err(|cause| format!("cannot open the sandbox: {cause}. Is another demo running?"))?;
+    for (table, waiter, dishes) in TABLES_LAID {
+        let waiter = crate::sandbox::menu::WAITERS.get(waiter).copied().unwrap_or_default();
+        shop.world.poster().open_order(table, waiter, dishes);
+    }
+    let config = shop.config(folder, PUBLIC, LOCAL).map_err(|cause| cause.to_string())?;
+    let daemon =
+        Daemon::start(&config, Machine { clock, ids, ..Machine::real() }).await.map_err(|fault| fault.to_string())?;
+    say("");
+    say(&format!("  Касса       http://{}/        продавайте здесь · sell here", daemon.local));
+    say(&format!("  Гость       {}       платите здесь · pay here, see the paper", shop.world.control_url()));
+    say("");
+    say(&format!("  webhooks    http://{}/webhooks/aipay   secret: {SANDBOX_SECRET}", daemon.public));
+    say(&format!("  bots        http://{}/v1/invoices      key: {SANDBOX_SECRET}", daemon.local));
+    say(&format!("  settings    {}", folder.join("kassad.toml").display()));
+    say("");
+    say("  Ctrl-C ends it.");
+    match daemon.run_until(told_to_stop()).await {
+        crate::daemon::Ended::Told => Ok(ExitCode::SUCCESS),
+        crate::daemon::Ended::Lost(worker) => Err(format!("{worker} ended by itself")),
+    }
 }

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 mod check;
 mod client;
 mod demo;
+mod laws;
+mod lunch;
 mod run;
 mod sandbox;
 

@@ -221,6 +221,7 @@ impl Attempt {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used)]
 mod tests {
     use super::*;
 

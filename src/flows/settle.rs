@@ -159,7 +159,7 @@ fn closed(tx: &Tx<'_>, rules: &Rules, job: &JobRow, order: &OrderRow, acted: boo
     tx.set_closing(order.id, Closing::Closed, if acted { "" } else { "found closed" })?;
     // Closed with exactly what was paid: what was missing or refused on the way is no longer asked.
     for question in tx.questions_of(order.id)? {
-        if ["order_changed", "close_refused", "part_paid"].contains(&question.code.as_str()) {
+        if ["order_changed", "pos_close", "part_paid"].contains(&question.code.as_str()) {
             tx.answer(question.id, "kassad", "", "closed")?;
         }
     }
@@ -197,7 +197,7 @@ pub fn close_refused(
     tx.set_job(&job, JobState::Question, job.tries, Some(reason))?;
     tx.set_closing(job.order, Closing::Question, &reason.code)?;
     let args = vec![("reason", reason.to_string())];
-    tx.ask(&NewQuestion { code: "close_refused", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    tx.ask(&NewQuestion { code: "pos_close", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
     receipt(tx, rules, job.order)
 }
 

@@ -151,7 +151,14 @@ async fn order(State(faces): State<Arc<Faces>>, Path(id): Path<String>, uri: Uri
 }
 
 async fn order_of(asked: &Asked, id: &str) -> Result<Value, Problem> {
-    let snapshot = fresh(asked, id).await?;
+    let snapshot = match fresh(asked, id).await {
+        Ok(snapshot) => snapshot,
+        // Closed or removed meanwhile: the page still shows what was sold.
+        Err(problem) => match asked.faces.office.look(|view| view.order_of("pos", id))? {
+            Some(known) => known.snapshot,
+            None => return Err(problem),
+        },
+    };
     Ok(asked.faces.office.look(|view| shape::order(&asked.faces, view, &snapshot, asked.lang, true))?)
 }
 
@@ -240,7 +247,7 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
     if tender == Tender::KaspiInvoice && phone.is_none() {
         return Err(Problem::new(422, "bad_phone", "phone: a phone invoice needs 77XXXXXXXXX"));
     }
-    let via = via(asked, tender)?;
+    let via = via(asked, tender, body["terminal"].as_str())?;
     let (source, snapshot) = match (&body["order_id"], &body["reference"]) {
         (Value::String(id), Value::Null) => ("pos", fresh(asked, id).await?),
         (Value::Null, Value::String(reference)) => ("api", own_order(body, reference)?),
@@ -264,12 +271,13 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
     })
 }
 
-/// The first terminal or cloud of the configuration that takes the tender.
-fn via(asked: &Asked, tender: Tender) -> Result<String, Problem> {
+/// The terminal that is named, or the first terminal or cloud of the configuration that takes the tender.
+fn via(asked: &Asked, tender: Tender, named: Option<&str>) -> Result<String, Problem> {
     if tender == Tender::Cash {
         return Ok("cashier".to_owned());
     }
-    let way = asked.faces.ways.iter().find(|way| way.tenders.contains(&tender));
+    let is_meant = |name: &str| named.is_none_or(|named| named == name) || tender != Tender::KaspiTerminal;
+    let way = asked.faces.ways.iter().find(|way| way.tenders.contains(&tender) && is_meant(&way.name));
     way.map(|way| way.name.clone()).ok_or_else(|| Problem::new(422, "no_way", tender.word()))
 }
 

@@ -97,7 +97,8 @@ fn wanted(bot: &BotAccess, body: &Value) -> Result<Wanted, Refusal> {
     let external_id =
         body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
     let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?.to_owned();
-    let description = shape::read_text(&body["description"], "description").map_err(|text| wrong(&text))?;
+    let description = shape::given(body, "description").map(|value| shape::read_text(value, "description"));
+    let description = description.transpose().map_err(|text| wrong(&text))?.unwrap_or_default();
     let content = json!([amount, phone.digits(), description, body["order_id"], body["lines"]]).to_string();
     let key = format!("bot:{}:{external_id}", bot.name);
     Ok(Wanted { amount, phone, external_id, description, key, content })

@@ -120,6 +120,7 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
         "transaction": paid.map(|evidence| evidence.transaction.clone()),
         "tender": row.tender,
         "via": row.via,
+        "handle": row.attempt.handle,
         "order_id": is_pos.then(|| order.snapshot.foreign_id.clone()),
         "reference": (!is_pos).then(|| order.snapshot.foreign_id.clone()),
         "order_number": order.snapshot.number,

@@ -1,6 +1,7 @@
 //! The append-only record of decisions. Each row's hash covers the row before, and every other row names the journal row of its last
 //! change, so that an edited, removed or cut-off row is found by [`verify`].
 
+use super::{Fault, Reader};
 use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
@@ -58,7 +59,8 @@ pub struct Flaw {
 }
 
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.
-pub fn verify(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
+pub fn verify(reader: &Reader) -> Result<(i64, Vec<Flaw>), Fault> {
+    let connection = reader.connection();
     let mut flaws = Vec::new();
     let mut head = Head { seq: 0, hash: GENESIS };
     let mut chain = connection.prepare("SELECT seq, at, kind, subject, entry, hash FROM journal ORDER BY seq")?;

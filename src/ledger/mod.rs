@@ -192,7 +192,8 @@ impl Ledger {
             }
         };
         let outcomes: Vec<Result<(), Fault>> = errands.iter_mut().map(|errand| tx.alone(errand.as_mut())).collect();
-        match self.commit_point(tx) {
+        let made = if tx.is_open() { self.commit_point(tx) } else { Err(given_up(&outcomes)) };
+        match made {
             Ok(changes) => {
                 errands.into_iter().zip(outcomes).for_each(|(errand, outcome)| errand.finish(outcome));
                 Some(changes)
@@ -213,6 +214,7 @@ impl Ledger {
         }
         let number = self.commits.get() + 1;
         if !(self.gate)(GatePoint::BeforeCommit(number)) {
+            tx.abandon();
             return Err(Fault::Stopping);
         }
         let changes = tx.commit()?;
@@ -259,7 +261,7 @@ impl Reader {
     }
 
     /// The bare connection, for the check of the journal.
-    pub fn connection(&self) -> &Connection {
+    pub(in crate::ledger) fn connection(&self) -> &Connection {
         &self.connection
     }
 }
@@ -308,21 +310,34 @@ impl<'a> Tx<'a> {
         Ok(self.changes.into_inner())
     }
 
+    /// Whether SQLite still holds it. On a full or broken disk it undoes the whole transaction by itself, in the middle of a statement.
+    fn is_open(&self) -> bool {
+        !self.view.connection.is_autocommit()
+    }
+
     fn abandon(&self) {
         // A failed COMMIT may have rolled back by itself (disk full): then there is nothing left to undo.
-        if !self.view.connection.is_autocommit() {
+        if self.is_open() {
             let _undone = self.view.connection.execute_batch("ROLLBACK").is_ok();
         }
     }
 
-    /// Runs one errand of many; its fault undoes its own writes only.
+    /// Runs one errand of many; its fault undoes its own writes only. Once SQLite gave the transaction up nothing more may run: a
+    /// savepoint outside of a transaction would be one of its own, and commit what was told to have failed.
     fn alone(&self, errand: &mut dyn Errand) -> Result<(), Fault> {
-        let (head, changes) = (self.head.get(), self.changes.borrow().len());
+        if !self.is_open() {
+            return Err(given_up(&[]));
+        }
+        let (head, wrote, changes) = (self.head.get(), self.wrote.get(), self.changes.borrow().len());
         self.view.connection.prepare_cached("SAVEPOINT errand")?.execute([])?;
         let outcome = errand.run(self);
+        if !self.is_open() {
+            return Err(outcome.err().unwrap_or_else(|| given_up(&[])));
+        }
         if outcome.is_err() {
             self.view.connection.prepare_cached("ROLLBACK TO errand")?.execute([])?;
             self.head.set(head);
+            self.wrote.set(wrote);
             self.changes.borrow_mut().truncate(changes);
         }
         self.view.connection.prepare_cached("RELEASE errand")?.execute([])?;
@@ -371,6 +386,15 @@ impl<'a> Tx<'a> {
         self.wrote.set(true);
         Ok(self.view.connection.prepare_cached(sql)?.execute(values)?)
     }
+}
+
+/// Why a shared transaction is gone: the fault at which SQLite gave it up.
+fn given_up(outcomes: &[Result<(), Fault>]) -> Fault {
+    let first = outcomes.iter().find_map(|outcome| match outcome {
+        Err(Fault::Storage(cause)) => Some(cause.clone()),
+        Err(Fault::Stopping | Fault::Missing(_) | Fault::Refused { .. } | Fault::Broken(_)) | Ok(()) => None,
+    });
+    Fault::Storage(first.unwrap_or_else(|| "SQLite gave the transaction up".to_owned()))
 }
 
 /// The ledger holds payments and phones: nobody but its owner reads it. A file system without modes keeps what it has.
@@ -439,5 +463,70 @@ impl Tx<'_> {
             (name, value),
         )?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::sync::{Arc, Mutex};
+
+    type Told = Arc<Mutex<Vec<(usize, Result<(), Fault>)>>>;
+
+    /// Records so many bytes, and notes what it was told.
+    struct Filler(usize, usize, Told);
+
+    impl Errand for Filler {
+        fn run(&mut self, tx: &Tx<'_>) -> Result<(), Fault> {
+            tx.record("vault", 0, &json!({ "state": "x".repeat(self.1) }))?;
+            tx.write("INSERT INTO vault (name, value) VALUES (?1, '')", [format!("{} {}", tx.last_seq()?, self.0)])
+                .map(drop)
+        }
+
+        fn finish(self: Box<Self>, committed: Result<(), Fault>) {
+            self.2.lock().unwrap().push((self.0, committed));
+        }
+    }
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(&folder.path().join("ledger.db"), &Ids::seeded(1), open_gate()).unwrap();
+        (folder, ledger)
+    }
+
+    fn fill(ledger: &mut Ledger, sizes: &[usize]) -> Vec<Result<(), Fault>> {
+        let told = Told::default();
+        let filler = |(no, size): (usize, &usize)| -> Box<dyn Errand> { Box::new(Filler(no, *size, told.clone())) };
+        ledger.decide_all(Wall(1), sizes.iter().enumerate().map(filler).collect());
+        let told = told.lock().unwrap().clone();
+        assert!(told.iter().map(|(no, _)| *no).eq(0..sizes.len()), "each is told once: {told:?}");
+        told.into_iter().map(|(_, committed)| committed).collect()
+    }
+
+    fn rows(ledger: &Ledger) -> (i64, i64) {
+        let count = |table: &str| {
+            ledger.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        let (walked, flaws) = journal::verify(&ledger.connection).unwrap();
+        assert_eq!(flaws, []);
+        assert_eq!(walked, count("journal"));
+        (walked, count("vault"))
+    }
+
+    /// F17. SQLite itself ends the transaction when the disk is full: those that shared it are all told so, and none is kept by half.
+    #[test]
+    fn a_full_disk_in_the_middle_of_a_shared_commit_leaves_nothing_half() {
+        let (_folder, mut ledger) = ledger();
+        assert_eq!(fill(&mut ledger, &[10, 10]), [Ok(()), Ok(())]);
+        let pages: i64 = ledger.connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        ledger.connection.query_row(&format!("PRAGMA max_page_count = {}", pages + 8), [], |_| Ok(())).unwrap();
+        let told = fill(&mut ledger, &[10, 100_000, 10, 10]);
+        assert_eq!(told, vec![Err(Fault::Storage("database or disk is full".to_owned())); 4]);
+        assert_eq!(rows(&ledger), (2, 2));
+        // The next one is small enough, and the chain goes on.
+        assert_eq!(ledger.decide(Wall(2), |tx| tx.record("vault", 0, &json!({}))), Ok(Seq(3)));
+        assert_eq!(rows(&ledger), (3, 2));
     }
 }

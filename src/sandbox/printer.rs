@@ -184,7 +184,7 @@ impl Printer {
             let now = *state.borrow_and_update();
             let (answers, frozen) = self.lock().say();
             if frozen {
-                return stop.wait().await;
+                return frozen_until_gone(&mut stream, stop).await;
             }
             let wrote = tokio::select! {
                 () = stop.wait() => return,
@@ -206,7 +206,7 @@ impl Printer {
             if count == 0 || self.lock().line_breaks(received) {
                 let (answers, frozen) = self.lock().say();
                 if frozen {
-                    return stop.wait().await;
+                    return frozen_until_gone(&mut stream, stop).await;
                 }
                 // The other side may be gone: then nobody wants the answers.
                 let _told = stream.write_all(&answers).await;
@@ -264,7 +264,7 @@ impl Printer {
     }
 
     /// Calls this with `("printer:NAME", "bytes")` when the first bytes of a job arrive (its `ESC`) and with `"cut"` when a paper is
-    /// complete; when it returns `true`, the connection freezes until the stop.
+    /// complete; when it returns `true`, the connection freezes until the other side is gone.
     pub fn set_tripwire(&self, tripwire: Tripwire) {
         self.lock().tripwire = Some(tripwire);
     }
@@ -300,6 +300,17 @@ impl Printer {
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says nothing more on a connection and swallows what still comes, until the other side died: then the next one is served.
+async fn frozen_until_gone<S: AsyncRead + Unpin>(stream: &mut S, stop: &Stop) {
+    let mut swallowed = [0; 256];
+    loop {
+        tokio::select! {
+            () = stop.wait() => return,
+            read = stream.read(&mut swallowed) => if read.unwrap_or(0) == 0 { return },
+        }
     }
 }
 

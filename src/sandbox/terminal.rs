@@ -554,7 +554,8 @@ impl Terminal {
             "actualize" => self.actualize(ask),
             _ => Ok(self.device_info()),
         };
-        if let Err((BAD_PARAMETER | REGISTRATION | NOT_UNKNOWN | BUSY, text)) = &result {
+        // "Busy" is an answer, not a complaint: a lost reply may have left an amount on the screen.
+        if let Err((BAD_PARAMETER | REGISTRATION | NOT_UNKNOWN, text)) = &result {
             self.gate.complain(format!("{call} refused: {text}"));
         }
         envelope(200, result)

@@ -6,7 +6,7 @@ use crate::domain::attempt::{Event, State};
 use crate::domain::ids::AttemptId;
 use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Collect, Standing, Terminal, TerminalAbilities};
-use crate::flows::collect;
+use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
@@ -28,6 +28,12 @@ const UNCLEAR_PACE_SLOW: Duration = Duration::from_secs(120);
 
 /// After this the slow pace is enough.
 const UNCLEAR_FAST_FOR: Duration = Duration::from_secs(600);
+
+/// A preparation that takes longer than this waits for a tap on the terminal's screen.
+const TAP_AFTER: Duration = Duration::from_secs(3);
+
+/// How long an attempt that a person decided is still asked about: the terminal keeps its operations for a day.
+const LATE_WATCH: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause between two looks at a terminal that nothing is asked of: the cashier should know before the guest stands there.
 const PREPARE_GAP: Duration = Duration::from_secs(20);
@@ -102,7 +108,10 @@ impl Desk {
                 }
                 // Answered by a person: later evidence may still correct it.
                 State::Failed | State::Cancelled | State::Expired => {
-                    if row.attempt.handle.is_some() && self.pace(row.id).next <= now {
+                    let (id, pace) = (row.id, self.pace(row.id));
+                    if row.attempt.handle.is_none() || now.since(pace.since) >= LATE_WATCH {
+                        self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
+                    } else if pace.next <= now {
                         self.inquire(row).await?;
                     }
                 }
@@ -134,7 +143,17 @@ impl Desk {
 
     /// Makes sure that we may talk to the terminal, and says on the page how it is.
     async fn prepare(&mut self) -> Outcome<()> {
-        let prepared = self.driver.prepare(self.office.clock.wall()).await;
+        let (clock, devices, name) = (self.office.clock.clone(), self.office.devices.clone(), self.name.clone());
+        let preparing = self.driver.prepare(clock.wall());
+        let mut preparing = std::pin::pin!(preparing);
+        let prepared = match clock.limit(TAP_AFTER, &mut preparing).await {
+            Ok(prepared) => prepared,
+            Err(_elapsed) => {
+                // A registration blocks until somebody taps "allow" on the terminal's screen: the page says so meanwhile.
+                devices.set(&name, "terminal", "tap", "tap", "");
+                preparing.await
+            }
+        };
         match &prepared {
             Outcome::Done(()) => self.office.devices.set(&self.name, "terminal", "up", "", ""),
             Outcome::Refused(reason) => {

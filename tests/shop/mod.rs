@@ -310,7 +310,7 @@ impl Counter {
         }
         self.stop().await;
         let reader = Reader::open(&self.folder.path().join("ledger.db")).unwrap();
-        let (rows, flaws) = journal::verify(reader.connection()).unwrap();
+        let (rows, flaws) = journal::verify(&reader).unwrap();
         let flaws: Vec<String> = flaws.iter().map(|flaw| format!("{}: {}", flaw.place, flaw.problem)).collect();
         assert!(flaws.is_empty() && rows > 0, "{rows} rows: {flaws:?}");
     }

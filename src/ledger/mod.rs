@@ -509,7 +509,8 @@ mod tests {
         let count = |table: &str| {
             ledger.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
         };
-        let (walked, flaws) = journal::verify(&ledger.connection).unwrap();
+        let reader = Reader::open(Path::new(ledger.connection.path().unwrap())).unwrap();
+        let (walked, flaws) = journal::verify(&reader).unwrap();
         assert_eq!(flaws, []);
         assert_eq!(walked, count("journal"));
         (walked, count("vault"))

@@ -1088,9 +1088,12 @@ async fn an_invoice_paid_while_the_link_was_down_past_its_life_is_found_and_bloc
     let id = shop.pay(order, "kaspi_invoice").await;
     shop.until_state(&id, "waiting").await;
     shop.aipay().faults().set_down(true);
+    let down = async || shop.get("/readyz").await.body["partners"]["aipay"]["state"] == "down";
+    shop.until("the link is down", down).await;
     assert!(shop.aipay().guest_pays(&shop.invoice().id));
     shop.pass(25 * MINUTE, 2 * SECOND).await;
-    assert!(shop.is(&id, "unresolved").await);
+    let payment = shop.payment(&id).await;
+    assert_eq!(payment["state"], "unresolved", "{payment}");
     assert_eq!(shop.try_pay(order, "cash").await.body["code"], "live");
     shop.aipay().faults().set_down(false);
     shop.is_sold_once(order, &id, 0, 6100).await;

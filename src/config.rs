@@ -230,8 +230,13 @@ impl Config {
     ) -> Result<Setup, Fault> {
         let mut secrets = BTreeMap::new();
         for (key, files) in &device.secret_files {
-            let read = files.iter().map(|file| read_secret(file, device.line, &format!("{}.{key}", device.name)));
-            secrets.insert(key.clone(), read.collect::<Result<Vec<_>, _>>()?);
+            let name = format!("{}.{key}", device.name);
+            let read = files.iter().map(|file| read_secret(file, device.line, &name));
+            let read = read.collect::<Result<Vec<_>, _>>()?;
+            if read.iter().any(is_sandbox_word) && !is_loopback(&device.address) {
+                return Err(sandbox_word(device.line, &name));
+            }
+            secrets.insert(key.clone(), read);
         }
         Ok(Setup {
             name: device.name.clone(),
@@ -243,11 +248,50 @@ impl Config {
             utc_offset_s,
         })
     }
+
+    /// Whether every partner with an address of its own is on this machine: then nothing real can be bought or sold.
+    fn is_all_loopback(&self) -> bool {
+        let pos = self.pos.iter().map(|pos| &pos.device);
+        self.terminals.iter().chain(&self.clouds).chain(pos).all(|device| is_loopback(&device.address))
+    }
+
+    /// Reads a bot's key and the secret of its webhooks. The sandbox's word opens nothing real (F29).
+    pub fn bot_secrets(&self, bot: &Bot) -> Result<(Secret, Option<Secret>), Fault> {
+        let (key, secret) = bot.secrets()?;
+        let is_known = is_sandbox_word(&key) || secret.as_ref().is_some_and(is_sandbox_word);
+        if is_known && !self.is_all_loopback() {
+            return Err(sandbox_word(bot.line, &format!("bot.{}", bot.name)));
+        }
+        Ok((key, secret))
+    }
+}
+
+/// The word that every sandbox partner takes, as the installed unit falls back to.
+const SANDBOX_WORD: &str = "sandbox";
+
+fn is_sandbox_word(secret: &Secret) -> bool {
+    secret.equals(SANDBOX_WORD)
+}
+
+fn is_loopback(address: &str) -> bool {
+    let host = address.split_once("://").map_or(address, |(_, rest)| rest);
+    ["127.0.0.1", "localhost", "[::1]"]
+        .iter()
+        .any(|own| host.strip_prefix(own).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/'])))
+}
+
+fn sandbox_word(line: usize, key: &str) -> Fault {
+    Fault {
+        line,
+        key: key.to_owned(),
+        problem: "the secret is the word of the sandbox, and a partner is real".to_owned(),
+        cure: "put the real secret into the file that this key names".to_owned(),
+    }
 }
 
 impl Bot {
     /// Reads the bot's key and the secret of its webhooks.
-    pub fn secrets(&self) -> Result<(Secret, Option<Secret>), Fault> {
+    fn secrets(&self) -> Result<(Secret, Option<Secret>), Fault> {
         let api_key = read_secret(&self.api_key_file, self.line, &format!("bot.{}.api_key_file", self.name))?;
         let key = format!("bot.{}.webhook_secret_file", self.name);
         let webhook = self.webhook.as_ref().map(|webhook| read_secret(&webhook.secret_file, self.line, &key));

@@ -8,6 +8,7 @@ use crate::flows::{Rules, Station, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::lock::{LockFault, OneDaemon};
+use crate::host::secret::Secret;
 use crate::host::tasks::{Spawner, Stop, StopHand};
 use crate::http::{self, BotAccess, Door, Faces, Way};
 use crate::ledger::{Fault, Gate, Ledger, OpenFault, Reader, open_gate};
@@ -284,7 +285,7 @@ impl Devices {
             devices.add(&pos.device, &setup(&pos.device)?, Some(Duration::from_secs(u64::from(pos.poll_s))))?;
         }
         for bot in &config.bots {
-            devices.add_bot(bot)?;
+            devices.add_bot(bot, config.bot_secrets(bot)?)?;
         }
         Ok(devices)
     }
@@ -314,8 +315,8 @@ impl Devices {
         Ok(())
     }
 
-    fn add_bot(&mut self, bot: &config::Bot) -> Result<(), config::Fault> {
-        let (key, secret) = bot.secrets()?;
+    fn add_bot(&mut self, bot: &config::Bot, secrets: (Secret, Option<Secret>)) -> Result<(), config::Fault> {
+        let (key, secret) = secrets;
         let access = BotAccess { name: bot.name.clone(), key, cloud: bot.cloud.clone() };
         let hears = match (&bot.webhook, secret) {
             (Some(webhook), Some(webhook_secret)) => {

@@ -138,3 +138,44 @@ fn a_missing_file_is_a_fault_too() {
     assert_eq!(faults.len(), 1);
     assert_eq!(faults[0].line, 0);
 }
+
+struct NoVault;
+
+impl kassad::drivers::Vault for NoVault {
+    fn load<'a>(&'a self, _name: &'a str) -> futures_util::future::BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn store<'a>(
+        &'a self,
+        _name: &'a str,
+        _text: String,
+    ) -> futures_util::future::BoxFuture<'a, Result<(), kassad::domain::outcome::Reason>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// The installed unit falls back to the sandbox's word: with a real partner behind it that word must open nothing.
+#[test]
+fn f29_the_sandbox_word_is_refused_with_a_real_partner() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "sandbox\n").unwrap();
+    let text = |address: &str| {
+        format!(
+            "[shop]\nname = \"x\"\n[[cloud]]\nname = \"aipay\"\nkind = \"aipay\"\naddress = \"{address}\"\n\
+             api_key_file = \"key\"\nwebhook_secret_files = [\"key\"]\n\
+             [[bot]]\nname = \"b\"\napi_key_file = \"key\"\ncloud = \"aipay\"\n"
+        )
+    };
+    let real = kassad::config::Config::parse(&text("https://api.aipay.kz/v1"), folder.path()).unwrap();
+    let setup = |config: &kassad::config::Config| {
+        config.setup(&config.clouds[0], std::sync::Arc::new(NoVault), "test", 0).map(drop)
+    };
+    assert!(setup(&real).unwrap_err().problem.contains("sandbox"));
+    assert!(real.bot_secrets(&real.bots[0]).is_err());
+    let near = kassad::config::Config::parse(&text("http://127.0.0.1:8812/v1"), folder.path()).unwrap();
+    setup(&near).unwrap();
+    near.bot_secrets(&near.bots[0]).unwrap();
+    let lookalike = kassad::config::Config::parse(&text("http://127.0.0.1.evil.kz/v1"), folder.path()).unwrap();
+    assert!(setup(&lookalike).is_err());
+}

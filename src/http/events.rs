@@ -69,7 +69,7 @@ impl Line {
                 }
             };
             tokio::select! {
-                _ = self.ear.changed() => self.collect(),
+                () = self.ear.changed() => self.collect(),
                 told = self.devices.changed() => {
                     told.ok()?;
                     self.ready.push_back(plain("device"));

@@ -124,3 +124,92 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
     line("kassad_device_up", "1 when a device or partner answers.", "gauge", &up);
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every route of both listeners with its methods. A new route is added here and described in `assets/openapi.json`.
+    const ROUTES: &[(&str, &[&str])] = &[
+        ("/", &["get"]),
+        ("/api/v1/day", &["get"]),
+        ("/api/v1/events", &["get"]),
+        ("/api/v1/jobs", &["get"]),
+        ("/api/v1/jobs/{id}/retry", &["post"]),
+        ("/api/v1/orders", &["get"]),
+        ("/api/v1/orders/{id}", &["get"]),
+        ("/api/v1/payments", &["get", "post"]),
+        ("/api/v1/payments/{id}", &["get"]),
+        ("/api/v1/payments/{id}/answer", &["post"]),
+        ("/api/v1/payments/{id}/cancel", &["post"]),
+        ("/api/v1/questions/{id}/answer", &["post"]),
+        ("/api/v1/status", &["get"]),
+        ("/api/v1/words", &["get"]),
+        ("/counter.css", &["get"]),
+        ("/counter.js", &["get"]),
+        ("/healthz", &["get"]),
+        ("/metrics", &["get"]),
+        ("/openapi.json", &["get"]),
+        ("/probe/{nonce}", &["get"]),
+        ("/readyz", &["get"]),
+        ("/v1/invoices", &["post"]),
+        ("/v1/invoices/{id}", &["get"]),
+        ("/webhooks/{name}", &["post"]),
+    ];
+
+    /// The texts of all files that register routes.
+    const SOURCES: [&str; 6] = [
+        include_str!("api.rs"),
+        include_str!("compat.rs"),
+        include_str!("counter.rs"),
+        include_str!("events.rs"),
+        include_str!("webhooks.rs"),
+        include_str!("health.rs"),
+    ];
+
+    #[test]
+    fn the_description_names_every_route_and_no_other() -> Result<(), serde_json::Error> {
+        let told: Value = serde_json::from_str(include_str!("assets/openapi.json"))?;
+        let described: Vec<(&str, Vec<&str>)> = told["paths"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(path, item)| {
+                let methods = ["get", "post"].into_iter().filter(|method| !item[*method].is_null());
+                (path.as_str(), methods.collect())
+            })
+            .collect();
+        for (path, methods) in ROUTES {
+            assert!(described.iter().any(|(other, known)| other == path && known == methods), "{path} {methods:?}");
+        }
+        assert_eq!(described.len(), ROUTES.len(), "{described:?}");
+        Ok(())
+    }
+
+    #[test]
+    fn every_registered_route_is_in_the_list() {
+        let code = |source: &'static str| source.split("#[cfg(test)]").next().unwrap_or_default();
+        let registered: Vec<&str> = SOURCES
+            .into_iter()
+            .flat_map(|source| code(source).split(".route(").skip(1))
+            .filter_map(|rest| rest.split('"').nth(1))
+            .collect();
+        for path in &registered {
+            assert!(ROUTES.iter().any(|(known, _)| known == path), "{path}");
+        }
+        assert_eq!(registered.len(), ROUTES.len(), "{registered:?}");
+    }
+
+    #[test]
+    fn every_reference_of_the_description_leads_somewhere() -> Result<(), serde_json::Error> {
+        let text = include_str!("assets/openapi.json");
+        let told: Value = serde_json::from_str(text)?;
+        let references: Vec<&str> =
+            text.split("\"$ref\": \"#").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(references.len() > 50, "{}", references.len());
+        for reference in references {
+            assert!(told.pointer(reference).is_some(), "{reference}");
+        }
+        Ok(())
+    }
+}

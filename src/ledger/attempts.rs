@@ -276,17 +276,15 @@ impl Tx<'_> {
         let seq = self.record("attempt", row.id.0, &entry)?;
         let text = |reason: &Option<Reason>| reason.as_ref().map(serde_json::to_string).transpose();
         let changed = self.write(
-            "UPDATE attempts SET state = ?3, handle = ?4, evidence = ?5, late = ?6, reason = ?7, watched = ?8, changed = ?9, seq = ?10
+            "UPDATE attempts SET state = ?3, evidence = ?4, late = ?5, reason = ?6, changed = ?7, seq = ?8
               WHERE id = ?1 AND state = ?2",
             rusqlite::params![
                 row.id.0,
                 row.attempt.state.word(),
                 next.state.word(),
-                next.handle.as_ref().map(Handle::as_str),
                 next.evidence.as_ref().map(serde_json::to_string).transpose()?,
                 next.late,
                 text(&next.reason)?,
-                watched,
                 self.now().0,
                 seq.0
             ],
@@ -294,6 +292,12 @@ impl Tx<'_> {
         if changed != 1 {
             return Err(Fault::Broken(format!("attempt {} changed under our hands", row.id)));
         }
+        // Columns of an index on their own, and only when they change: an index that is named is written.
+        if next.handle != row.attempt.handle {
+            let handle = next.handle.as_ref().map(Handle::as_str);
+            self.write("UPDATE attempts SET handle = ?2 WHERE id = ?1", (row.id.0, handle))?;
+        }
+        self.set_watched(row.id, watched)?;
         self.attempt(row.id)
     }
 

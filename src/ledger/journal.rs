@@ -60,7 +60,10 @@ pub struct Flaw {
 
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.
 pub fn verify(reader: &Reader) -> Result<(i64, Vec<Flaw>), Fault> {
-    let connection = reader.connection();
+    Ok(walk(reader.connection())?)
+}
+
+pub(in crate::ledger) fn walk(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
     let mut flaws = Vec::new();
     let mut head = Head { seq: 0, hash: GENESIS };
     let mut chain = connection.prepare("SELECT seq, at, kind, subject, entry, hash FROM journal ORDER BY seq")?;

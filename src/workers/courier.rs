@@ -82,7 +82,7 @@ async fn serve(office: &Office, web: &Web, bot: &Bot) {
         }
         let next = earliest(paces.values().map(|(next, _)| *next));
         tokio::select! {
-            _ = ear.changed() => {}
+            _ = ear.changed_of(&["job"]) => {}
             () = until(&office.clock, next.or(Some(office.clock.now().plus(FAULT_PAUSE * 12)))) => {}
         }
     }

@@ -87,11 +87,32 @@ impl Ear {
         }
     }
 
-    /// Waits for any change, and takes all that came with it; the attempts that should be asked about now.
-    pub async fn changed(&mut self) -> Vec<i64> {
-        let mut nudges: Vec<i64> = self.next().await.and_then(|change| change.nudge).into_iter().collect();
-        while let Ok(change) = self.0.try_recv() {
-            nudges.extend(change.nudge);
+    /// Waits for any change, and takes all that came with it.
+    pub async fn changed(&mut self) {
+        self.next().await;
+        while self.0.try_recv().is_ok() {}
+    }
+
+    /// Waits for a change of one of these kinds, and takes all that came with it; the attempts that should be asked about now. A worker
+    /// sleeps through what is not its own: in a flood of notices nobody looks for jobs.
+    pub async fn changed_of(&mut self, kinds: &[&str]) -> Vec<i64> {
+        let mut nudges = Vec::new();
+        let mut is_ours = false;
+        while !is_ours {
+            let mut next = self.next().await;
+            // Some were missed: any of them may have been ours.
+            is_ours = next.is_none();
+            while let Some(change) = next.take() {
+                if kinds.contains(&change.kind) {
+                    is_ours = true;
+                    nudges.extend(change.nudge);
+                }
+                match self.0.try_recv() {
+                    Ok(change) => next = Some(change),
+                    Err(broadcast::error::TryRecvError::Lagged(_)) => is_ours = true,
+                    Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => {}
+                }
+            }
         }
         nudges
     }

@@ -203,7 +203,7 @@ async fn close_all(counter: &Counter, name: &str) {
         }
         let next = earliest(deadlines);
         tokio::select! {
-            _ = ear.changed() => {}
+            _ = ear.changed_of(&["job"]) => {}
             Some((id, outcome)) = closing.next() => {
                 if let Some(pace) = paces.get_mut(&id) {
                     pace.busy = false;

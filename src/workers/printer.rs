@@ -71,7 +71,7 @@ impl Desk {
                 look_at = clock.now().plus(LOOK_GAP);
             }
             tokio::select! {
-                _ = ear.changed() => {}
+                _ = ear.changed_of(&["job"]) => {}
                 () = until(&clock, Some(look_at)) => {}
             }
         }

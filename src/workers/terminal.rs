@@ -81,7 +81,7 @@ impl Desk {
             };
             let clock = self.office.clock.clone();
             tokio::select! {
-                nudges = ear.changed() => {
+                nudges = ear.changed_of(&["attempt"]) => {
                     for nudge in nudges {
                         if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
                             pace.next = Monotonic::default();

@@ -28,8 +28,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
-/// How long workers may finish after the signal to stop.
+/// How long workers may finish the exchange they are in after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
+
+/// How long the ledger's thread may take for its last commit. Both together stay under the five seconds that a stop may take.
+const LAST_COMMIT: Duration = Duration::from_secs(1);
 
 /// What a daemon takes from its machine; tests and the demo bring their own.
 #[derive(Clone)]
@@ -149,7 +152,7 @@ impl Daemon {
         ended
     }
 
-    /// Stops: workers finish what they hold, the last commit is made, nothing is lost.
+    /// Stops: workers finish the exchange they are in, the last commit is made, nothing is lost.
     pub async fn stop(self) {
         let Daemon { office, hand, end, mut workers, writer, .. } = self;
         hand.give();
@@ -176,7 +179,7 @@ impl Daemon {
 /// The ledger's thread ends when the last way to it is gone: tasks of faces may hold one for a moment longer.
 async fn join(writer: std::thread::JoinHandle<()>) {
     let joined = tokio::task::spawn_blocking(move || writer.join().is_ok());
-    let _in_time = Clock::machine().limit(FAREWELL, joined).await.is_ok();
+    let _in_time = Clock::machine().limit(LAST_COMMIT, joined).await.is_ok();
 }
 
 fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()> + Send + 'static) {

@@ -375,6 +375,9 @@ impl House {
             self.note(format!("forbidden on the terminal: {}", self.shop.world.terminals()[0].forbid(&name)));
         }
         for question in status["questions"].as_array().cloned().unwrap_or_default() {
+            if question["may_answer"] != true {
+                continue;
+            }
             let (code, payment) = (question["code"].as_str().unwrap(), question["payment"].as_str());
             let Some(payment) = payment.filter(|_| ["unresolved", "lost_create"].contains(&code)) else {
                 self.note(format!("a question that nobody expected: {question}"));

@@ -53,7 +53,7 @@ impl Shop {
 
     /// Puts an attempt outside, as a worker does.
     fn send(&mut self, row: &AttemptRow) -> AttemptRow {
-        self.ledger.decide(NOW, |tx| collect::send(tx, row.id)).unwrap().unwrap();
+        self.ledger.decide(NOW, |tx| collect::send(tx, &rules(), row.id)).unwrap().unwrap();
         self.give(row.id, Event::Accepted(Handle(format!("op-{}", row.id))))
     }
 
@@ -338,7 +338,7 @@ fn a_flow_that_fails_undoes_all_of_itself() {
     let failed = shop.ledger.decide(NOW, |tx| {
         let row = collect::plan(tx, &rules(), &wish("1"))?;
         // The money is there, and then a rule of the house says no.
-        collect::send(tx, row.id)?;
+        collect::send(tx, &rules(), row.id)?;
         collect::accepted(tx, &rules(), row.id, Handle("op".to_owned()))?;
         collect::conclude(tx, &rules(), row.id, settled(700_000))?;
         collect::cancel(tx, &rules(), row.id, "cashier").map(drop)
@@ -376,7 +376,7 @@ fn i4_a_part_is_collected_once_at_a_time() {
     let mut shop = Shop::open();
     let first = shop.plan(&wish("1")).unwrap();
     assert_eq!(code_of(shop.plan(&wish("1"))), "live", "planned");
-    shop.ledger.decide(NOW, |tx| collect::send(tx, first.id)).unwrap();
+    shop.ledger.decide(NOW, |tx| collect::send(tx, &rules(), first.id)).unwrap();
     assert_eq!(code_of(shop.plan(&wish("1"))), "live", "sent");
     shop.give(first.id, Event::Accepted(Handle("op".to_owned())));
     assert_eq!(code_of(shop.plan(&wish("1"))), "live", "waiting");
@@ -435,7 +435,8 @@ fn f06_what_is_missing_is_collected_and_then_the_order_closes() {
     let rest = shop.sell(&wish("1"), 100_000);
     assert_eq!(rest.attempt.amount, Tiyn(100_000));
     assert_eq!(shop.closes(&rest), 1);
-    assert_eq!(settle::tenders(&shop.ledger.view(), rest.order), Ok((Tiyn::ZERO, Tiyn(700_000))));
+    let order = shop.ledger.view().order(rest.order).unwrap();
+    assert_eq!(settle::tenders(&shop.ledger.view(), &order), Ok((Tiyn::ZERO, Tiyn(700_000))));
 }
 
 #[test]
@@ -453,4 +454,88 @@ fn f05_f06_paid_twice_is_a_question_and_closes_once() {
     assert_eq!((part.state, part.paid), (PartState::Overpaid, Tiyn(1_400_000)));
     assert_eq!((shop.questions(), shop.closes(&second)), (vec!["double_paid".to_owned()], 1));
     assert_eq!(journal::verify(&Reader::open(&shop.path()).unwrap()).unwrap().1, vec![]);
+}
+
+/// The reviewer's sequence: an old invoice is paid late while the second asking still waits in the queue.
+#[test]
+fn f05_a_late_payment_stops_what_is_still_in_the_queue() {
+    let mut shop = Shop::open();
+    let first = shop.plan(&wish("1")).unwrap();
+    shop.send(&first);
+    shop.give(first.id, Event::Lapsed(Reason::new("expired", "")));
+    let second = shop.plan(&wish("1")).unwrap();
+    shop.give(first.id, settled(700_000));
+    assert_eq!(shop.ledger.view().attempt(second.id).unwrap().attempt.state, State::Cancelled);
+    assert!(shop.ledger.decide(NOW, |tx| collect::send(tx, &rules(), second.id)).unwrap().is_none());
+    assert_eq!((shop.questions(), shop.closes(&first)), (vec![], 1));
+}
+
+/// The same with the second asking outside already: a person is told before the guest pays twice.
+#[test]
+fn f05_a_late_payment_warns_of_what_is_outside_already() {
+    let mut shop = Shop::open();
+    let first = shop.plan(&wish("1")).unwrap();
+    shop.send(&first);
+    shop.give(first.id, Event::Lapsed(Reason::new("expired", "")));
+    let second = shop.plan(&wish("1")).unwrap();
+    shop.send(&second);
+    shop.give(first.id, settled(700_000));
+    assert_eq!((shop.questions(), shop.closes(&first)), (vec!["second_running".to_owned()], 1));
+    shop.give(second.id, settled(700_000));
+    assert_eq!(shop.questions(), vec!["second_running".to_owned(), "double_paid".to_owned()]);
+    let order = shop.ledger.view().order(first.order).unwrap();
+    assert_eq!(
+        settle::tenders(&shop.ledger.view(), &order),
+        Ok((Tiyn::ZERO, Tiyn(700_000))),
+        "closed with the due once"
+    );
+}
+
+/// A part that was cut smaller meanwhile does not turn the exact late payment of the whole into "too much".
+#[test]
+fn f05_a_late_payment_of_the_whole_counts_against_the_order() {
+    let mut shop = Shop::open();
+    let first = shop.plan(&wish("1")).unwrap();
+    shop.send(&first);
+    shop.give(first.id, Event::Lapsed(Reason::new("expired", "")));
+    let piece = shop.plan(&Plan { amount: Some(Tiyn(400_000)), ..wish("1") }).unwrap();
+    shop.give(first.id, settled(700_000));
+    assert_eq!((shop.questions(), shop.closes(&first)), (vec![], 1));
+    assert_eq!(shop.ledger.view().attempt(piece.id).unwrap().attempt.state, State::Cancelled);
+}
+
+/// A gateway said "not taken" and the partner had it all the same: its notice proves it, and nothing is sent again.
+#[test]
+fn f03_a_notice_for_an_unsent_attempt_proves_that_it_went_out() {
+    let mut shop = Shop::open();
+    let row = shop.plan(&wish("1")).unwrap();
+    shop.ledger.decide(NOW, |tx| collect::send(tx, &rules(), row.id)).unwrap();
+    shop.give(row.id, Event::NotSent(Reason::new("partner_busy", "503")));
+    let named = shop.give(row.id, Event::Recognised(Handle("inv_1".to_owned())));
+    assert_eq!((named.attempt.state, named.watched), (State::Waiting, true));
+    assert!(shop.ledger.decide(NOW, |tx| collect::send(tx, &rules(), row.id)).unwrap().is_none());
+}
+
+/// One number in Kaspi Pay proves one payment.
+#[test]
+fn a_transaction_number_proves_one_payment_only() {
+    let mut shop = Shop::open();
+    let first = shop.plan(&wish("1")).unwrap();
+    shop.send(&first);
+    let paid = shop.give(first.id, settled(700_000));
+    let known = paid.attempt.evidence.unwrap().transaction;
+    let second = shop.plan(&wish("2")).unwrap();
+    shop.send(&second);
+    shop.give(second.id, Event::Unknown(Reason::new("link_lost", "")));
+    shop.ledger.decide(NOW, |tx| kassad::flows::reconcile::ask_a_person(tx, second.id)).unwrap();
+    let said = |transaction: &str| collect::Answer {
+        by: "Мария".to_owned(),
+        because: "вижу в Kaspi Pay".to_owned(),
+        paid: true,
+        transaction: transaction.to_owned(),
+    };
+    let again = shop.ledger.decide(NOW, |tx| collect::answer(tx, &rules(), second.id, &said(&known)));
+    assert_eq!(code_of(again), if known.is_empty() { "answer_incomplete" } else { "transaction_known" });
+    let own = shop.ledger.decide(NOW, |tx| collect::answer(tx, &rules(), second.id, &said("99887"))).unwrap();
+    assert_eq!(own.attempt.state, State::Paid);
 }

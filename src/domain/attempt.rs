@@ -156,9 +156,9 @@ impl Attempt {
                 Event::Settled(evidence) if evidence.source == "person" => Ok(self.paid(evidence, false)),
                 // A planned attempt was never outside: a restart finds it as it is.
                 Event::Unknown(_) => Ok(self.clone()),
-                Event::Accepted(_) | Event::Recognised(_) | Event::Settled(_) | Event::Pending => {
-                    Err(Illegal { state: self.state, event })
-                }
+                // A create that was "not taken" and is named by the partner all the same: it is outside, and not sent again.
+                Event::Recognised(handle) => Ok(self.named(handle)),
+                Event::Accepted(_) | Event::Settled(_) | Event::Pending => Err(Illegal { state: self.state, event }),
             },
             State::Sent | State::Waiting | State::Unresolved => match event {
                 Event::Accepted(handle) | Event::Recognised(handle) => Ok(self.named(handle)),

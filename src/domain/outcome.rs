@@ -54,13 +54,44 @@ pub const DETAIL_CHARS_MAX: usize = 300;
 impl Reason {
     /// A reason with its code and a detail cut to a readable length.
     pub fn new(code: &str, detail: impl fmt::Display) -> Reason {
-        let detail = detail.to_string().chars().take(DETAIL_CHARS_MAX).collect();
-        Reason { code: code.to_owned(), detail }
+        let detail: String = detail.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+        Reason { code: code.to_owned(), detail: masked(&detail) }
     }
+}
+
+/// Digits in a row that may be a phone or a card.
+const DIGITS_MASKED_FROM: usize = 10;
+
+/// A partner's words may name a guest's phone or card: long runs of digits keep their last two only.
+fn masked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut run: Vec<char> = Vec::new();
+    for sign in text.chars().map(Some).chain([None]) {
+        match sign {
+            Some(digit) if digit.is_ascii_digit() => run.push(digit),
+            Some(_) | None => {
+                let hidden = if run.len() >= DIGITS_MASKED_FROM { run.len() - 2 } else { 0 };
+                out.extend(run.drain(..).enumerate().map(|(place, digit)| if place < hidden { '*' } else { digit }));
+                out.extend(sign);
+            }
+        }
+    }
+    out
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.detail.is_empty() { out.write_str(&self.code) } else { write!(out, "{}: {}", self.code, self.detail) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_in_a_partners_words_is_masked() {
+        let reason = Reason::new("cloud_refused", "phone 77011234567 is blocked, code 4042");
+        assert_eq!(reason.detail, "phone *********67 is blocked, code 4042");
     }
 }

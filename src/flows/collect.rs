@@ -149,9 +149,14 @@ fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow
 }
 
 /// `planned → sent`, committed before the first byte. `None` when somebody dropped it meanwhile.
-pub fn send(tx: &Tx<'_>, attempt: AttemptId) -> Result<Option<AttemptRow>, Fault> {
+pub fn send(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId) -> Result<Option<AttemptRow>, Fault> {
     let row = tx.attempt(attempt)?;
     if row.attempt.state != State::Planned {
+        return Ok(None);
+    }
+    if settle::collected(tx, row.order)? >= tx.order(row.order)?.snapshot.due {
+        // A late payment settled the order while this one waited in the queue (F05): nobody is asked twice.
+        conclude(tx, rules, attempt, Event::Withdrawn(Reason::new("already_paid", row.reference)))?;
         return Ok(None);
     }
     let next = row.attempt.apply(Event::Dispatched)?;
@@ -273,6 +278,14 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
     if questions.is_empty() {
         return refused("too_early", row.reference.0);
     }
+    let transaction = answer.transaction.trim();
+    if answer.paid && transaction.is_empty() {
+        return refused("answer_incomplete", "transaction");
+    }
+    let known = if answer.paid { tx.proven_by(transaction)? } else { None };
+    if let Some(other) = known.filter(|other| other.id != attempt) {
+        return refused("transaction_known", other.reference.0);
+    }
     let outcome = if answer.paid { "paid" } else { "not_paid" };
     for question in questions {
         tx.answer(question.id, &answer.by, &answer.because, outcome)?;
@@ -282,9 +295,6 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
         let row = conclude(tx, rules, attempt, Event::Declined(Reason::new("answered_not_paid", detail)))?;
         tx.set_watched(attempt, true)?;
         return Ok(row);
-    }
-    if answer.transaction.trim().is_empty() {
-        return refused("answer_incomplete", "transaction");
     }
     let evidence = Evidence {
         amount: row.attempt.amount,

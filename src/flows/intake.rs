@@ -52,6 +52,7 @@ pub enum Kept {
 /// Keeps a message and wakes the inquiry of its attempt. The caller answers 2xx after the commit (I8).
 pub fn receive(tx: &Tx<'_>, message: &Message) -> Result<Kept, Fault> {
     if tx.has_message(&message.door, &message.event_key)? {
+        watch_again(tx, message)?;
         return Ok(Kept::Again);
     }
     let blank = NewMessage {
@@ -92,6 +93,18 @@ pub fn receive(tx: &Tx<'_>, message: &Message) -> Result<Kept, Fault> {
     }
 }
 
+/// The partner insists on a notice whose attempt nobody asks about any more, and which is not paid: it is asked about once more (F05).
+fn watch_again(tx: &Tx<'_>, message: &Message) -> Result<(), Fault> {
+    let Ok(claim) = &message.claim else {
+        return Ok(());
+    };
+    if let Some(row) = owner(tx, &message.door, claim)?.filter(|row| !row.watched && row.attempt.state != State::Paid) {
+        tx.nudge(row.id)?;
+        recognise(tx, &row, &claim.handle)?;
+    }
+    Ok(())
+}
+
 /// First by our own reference, then by the partner's name; only among the attempts of that partner.
 fn owner(tx: &Tx<'_>, door: &str, claim: &Claim) -> Result<Option<AttemptRow>, Fault> {
     let by_reference = match &claim.reference {
@@ -109,8 +122,7 @@ fn owner(tx: &Tx<'_>, door: &str, claim: &Claim) -> Result<Option<AttemptRow>, F
 
 /// A notice names an attempt whose create-reply was lost (F02, F03): keep the name, and ask about it even if it was over.
 fn recognise(tx: &Tx<'_>, row: &AttemptRow, handle: &Handle) -> Result<(), Fault> {
-    let has_gone_out = row.attempt.state != State::Planned;
-    if row.attempt.handle.is_none() && has_gone_out {
+    if row.attempt.handle.is_none() {
         let next = row.attempt.apply(Event::Recognised(handle.clone()))?;
         tx.save_attempt(row, &next, next.state != State::Paid)?;
     } else if row.attempt.state != State::Paid {
@@ -124,10 +136,8 @@ pub fn claim_orphans(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
     let Some(handle) = &row.attempt.handle else {
         return Ok(());
     };
-    for orphan in tx.orphans()? {
-        if orphan.door == row.via && orphan.handle == *handle {
-            claim(tx, &orphan, row.id)?;
-        }
+    for orphan in tx.orphans_of(&row.via, handle)? {
+        claim(tx, &orphan, row.id)?;
     }
     Ok(())
 }

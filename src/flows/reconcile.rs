@@ -1,6 +1,6 @@
 //! One road for everything unclear (H3): a restart is one more event; who may be asked, when; when asking ends.
 
-use super::{Rules, collect};
+use super::{Rules, collect, settle};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, QuestionId};
 use crate::domain::order::Tender;
@@ -42,14 +42,32 @@ pub fn ask_a_person(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
 
 /// The partner was asked long enough after the end: no news is on record, the asking ends.
 pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
-    if tx.attempt(attempt)?.attempt.state.is_live() {
+    let row = tx.attempt(attempt)?;
+    if row.attempt.state.is_live() {
         return Ok(());
+    }
+    if row.attempt.state != State::Paid && tx.was_claimed_paid(attempt)? {
+        // A signed notice said "paid" and the partner's own record never did: a person compares the books (I1).
+        let args = vec![("amount", row.attempt.amount.to_string()), ("order", tx.order(row.order)?.snapshot.number)];
+        tx.ask(&NewQuestion {
+            code: "claimed_paid",
+            order: Some(row.order),
+            attempt: Some(attempt),
+            inbox: None,
+            args,
+        })?;
     }
     tx.set_watched(attempt, false)
 }
 
 /// A person settles a question that no attempt depends on: an order closed by hand, an orphan, an unreadable notice.
-pub fn settle_question(tx: &Tx<'_>, question: QuestionId, who: &str, because: &str) -> Result<(), Fault> {
+pub fn settle_question(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    question: QuestionId,
+    who: &str,
+    because: &str,
+) -> Result<(), Fault> {
     if who.trim().is_empty() || because.trim().is_empty() {
         return refused("answer_incomplete", "by and because");
     }
@@ -60,5 +78,9 @@ pub fn settle_question(tx: &Tx<'_>, question: QuestionId, who: &str, because: &s
     if let Some(inbox) = row.inbox {
         tx.claim_message(inbox, InboxState::Settled, None)?;
     }
-    tx.answer(question, who, because, "done")
+    tx.answer(question, who, because, "done")?;
+    match row.order {
+        Some(order) => settle::put_right(tx, rules, order, &row.code, who),
+        None => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 //! written down as jobs in the transaction that made the attempt `paid`, so that no crash can come between.
 
 use super::{Rules, collect, kitchen};
-use crate::domain::attempt::State;
+use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, JobId, OrderId};
 use crate::domain::money::Tiyn;
 use crate::domain::order::{PosOrder, PosStanding, Snapshot, Tender};
@@ -31,21 +31,52 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
     tx.set_part(part.id, part.amount, sum, state)?;
     collect::drop_questions(tx, row)?;
     tell_bot(tx, row)?;
-    let about = |code, args| NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, args };
-    let pair = || vec![("paid", sum.to_string()), ("due", part.amount.to_string())];
-    match state {
-        PartState::PartiallyPaid => return tx.ask(&about("part_paid", pair())),
-        // Two payments for one part, or one that is too large: the guest must get something back (F05, F06).
-        PartState::Overpaid if was_paid > Tiyn::ZERO => return tx.ask(&about("double_paid", pair())),
-        PartState::Overpaid => return tx.ask(&about("overpaid", pair())),
-        PartState::Open | PartState::Collecting | PartState::Paid => {}
-    }
     let order = tx.order(row.order)?;
-    let collected: Tiyn = tx.parts(order.id)?.iter().map(|part| part.paid).sum();
-    if collected == order.snapshot.due && order.closing != Closing::Closed {
-        complete(tx, rules, &order, row.id)?;
+    let (collected, due) = (collected(tx, order.id)?, order.snapshot.due);
+    let about = |code| NewQuestion {
+        code,
+        order: Some(row.order),
+        attempt: Some(row.id),
+        inbox: None,
+        args: vec![("paid", collected.to_string()), ("due", due.to_string())],
+    };
+    // The order decides, not the part: a part may have been cut smaller while an older attempt for all of it was still on its way.
+    match collected.cmp(&due) {
+        std::cmp::Ordering::Less if evidence.amount < row.attempt.amount => return tx.ask(&about("part_paid")),
+        std::cmp::Ordering::Less => return Ok(()),
+        std::cmp::Ordering::Equal if order.closing != Closing::Closed => complete(tx, rules, &order, row.id)?,
+        std::cmp::Ordering::Equal => {}
+        // Two payments, or one that is too large: the guest must get something back (F05, F06).
+        std::cmp::Ordering::Greater if collected != evidence.amount || was_paid > Tiyn::ZERO => {
+            tx.ask(&about("double_paid"))?
+        }
+        std::cmp::Ordering::Greater => tx.ask(&about("overpaid"))?,
+    }
+    stop_others(tx, rules, row)
+}
+
+/// The order is paid: what is still in the queue for it is dropped, and what is outside already becomes a question (I4, F34).
+fn stop_others(tx: &Tx<'_>, rules: &Rules, paid: &AttemptRow) -> Result<(), Fault> {
+    for other in tx.attempts_of_order(paid.order)? {
+        match other.attempt.state {
+            State::Planned => {
+                let dropped = Event::Withdrawn(Reason::new("already_paid", &paid.reference));
+                collect::conclude(tx, rules, other.id, dropped)?;
+            }
+            State::Sent | State::Waiting | State::Unresolved => {
+                let args = vec![("order", other.reference.0.clone()), ("amount", other.attempt.amount.to_string())];
+                let code = "second_running";
+                tx.ask(&NewQuestion { code, order: Some(other.order), attempt: Some(other.id), inbox: None, args })?;
+            }
+            State::Paid | State::Failed | State::Cancelled | State::Expired => {}
+        }
     }
     Ok(())
+}
+
+/// What was paid for an order in all.
+pub fn collected(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
+    Ok(view.parts(order)?.iter().map(|part| part.paid).sum())
 }
 
 /// The whole order is paid: close it, feed the kitchen. The receipt follows the first answer of the POS, or at once where there is none.
@@ -86,13 +117,17 @@ fn queue_close(tx: &Tx<'_>, pos: &str, order: OrderId, attempt: AttemptId) -> Re
     Ok(())
 }
 
-/// What was paid how, of an order: cash and cashless.
-pub fn tenders(view: &View<'_>, order: OrderId) -> Result<(Tiyn, Tiyn), Fault> {
-    let (mut cash, mut cashless) = (Tiyn::ZERO, Tiyn::ZERO);
-    for row in view.attempts_of_order(order)?.iter().filter(|row| row.attempt.state == State::Paid) {
-        let amount = row.attempt.evidence.as_ref().map_or(Tiyn::ZERO, |evidence| evidence.amount);
+/// How the due of an order was paid: cash and cashless. What came on top of it (late, or twice) is the guest's and is not counted here.
+pub fn tenders(view: &View<'_>, order: &OrderRow) -> Result<(Tiyn, Tiyn), Fault> {
+    let mut rows = view.attempts_of_order(order.id)?;
+    rows.retain(|row| row.attempt.state == State::Paid);
+    rows.sort_by_key(|row| (row.attempt.late, row.id));
+    let (mut cash, mut cashless, mut left) = (Tiyn::ZERO, Tiyn::ZERO, order.snapshot.due);
+    for row in rows {
+        let amount = row.attempt.evidence.as_ref().map_or(Tiyn::ZERO, |evidence| evidence.amount).min(left);
         let kind = if row.tender == Tender::Cash { &mut cash } else { &mut cashless };
-        *kind = kind.checked_add(amount).ok_or_else(|| Fault::Broken("sum of an order".to_owned()))?;
+        *kind = Tiyn(kind.0 + amount.0);
+        left = Tiyn(left.0 - amount.0);
     }
     Ok((cash, cashless))
 }
@@ -117,7 +152,13 @@ pub enum Look {
 pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool) -> Result<Look, Fault> {
     let job = tx.job(job)?;
     let order = tx.order(job.order)?;
-    let (cash, cashless) = tenders(tx, order.id)?;
+    let (cash, cashless) = tenders(tx, &order)?;
+    let is_fed =
+        seen.standing == PosStanding::Removed || !order.snapshot.lines.is_empty() || seen.snapshot.lines.is_empty();
+    if !is_fed {
+        // The POS was away when the money was asked for: the dishes are known only now, and the guest has paid them.
+        kitchen::tickets(tx, rules, &order, &seen.snapshot)?;
+    }
     match &seen.standing {
         PosStanding::Closed { cash: pos_cash, cashless: pos_cashless, .. } => {
             if (*pos_cash, *pos_cashless) == (cash, cashless) {
@@ -132,11 +173,9 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
             question(tx, rules, &job, "closed_by_hand", args)
         }
         PosStanding::Removed => question(tx, rules, &job, "removed", Vec::new()),
-        PosStanding::Open if is_same(&order.snapshot, &seen.snapshot) => {
-            if order.snapshot.lines.is_empty() && !seen.snapshot.lines.is_empty() {
-                // The POS was away when the money was asked for: the dishes are known only now.
-                kitchen::tickets(tx, rules, &order, &seen.snapshot)?;
-            }
+        PosStanding::Open
+            if Tiyn(cash.0 + cashless.0) == order.snapshot.due && is_same(&order.snapshot, &seen.snapshot) =>
+        {
             tx.set_job(&job, JobState::Sending, job.tries + 1, None)?;
             if order.closing != Closing::Closing {
                 tx.set_closing(order.id, Closing::Closing, "")?;
@@ -144,7 +183,8 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
             Ok(Look::Close { cash, cashless })
         }
         PosStanding::Open => {
-            let args = vec![("was", order.snapshot.due.to_string()), ("now", seen.snapshot.due.to_string())];
+            // Changed, or grown and only partly paid so far: the rest is collected first.
+            let args = vec![("was", Tiyn(cash.0 + cashless.0).to_string()), ("now", seen.snapshot.due.to_string())];
             question(tx, rules, &job, "order_changed", args)
         }
     }
@@ -178,6 +218,30 @@ fn question(
     tx.ask(&NewQuestion { code, order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
     receipt(tx, rules, job.order)?;
     Ok(Look::Asked)
+}
+
+/// A named person has put an order right: what was paid too much is given back outside, what was closed by hand is closed, and
+/// everything else is looked at once more.
+pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &str) -> Result<(), Fault> {
+    let order = tx.order(order)?;
+    let job =
+        tx.jobs_of(order.id)?.into_iter().find(|job| job.kind == JobKind::Close && job.state == JobState::Question);
+    match (code, job) {
+        ("closed_by_hand" | "removed", Some(job)) => {
+            tx.set_job(&job, JobState::Done, job.tries, None)?;
+            tx.set_closing(order.id, Closing::Closed, who)
+        }
+        (_, Some(job)) => tx.set_job(&job, JobState::Queued, job.tries, None),
+        ("overpaid" | "double_paid", None) if order.closing == Closing::None => {
+            let paid = tx.attempts_of_order(order.id)?.into_iter().find(|row| row.attempt.state == State::Paid);
+            let is_covered = collected(tx, order.id)? >= order.snapshot.due;
+            match paid.filter(|_| is_covered) {
+                Some(row) => complete(tx, rules, &order, row.id),
+                None => Ok(()),
+            }
+        }
+        (_, None) => Ok(()),
+    }
 }
 
 /// The POS said no to the close itself. Its record tells why: closed by hand or changed meanwhile. Where it tells nothing, or cannot be

@@ -373,7 +373,8 @@ async fn settle_question(
 
 async fn settle_it(asked: &Asked, id: QuestionId, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     let (by, because) = named(&asked.body(headers, body).await?)?;
-    asked.faces.office.writer.decide(move |tx| reconcile::settle_question(tx, id, &by, &because)).await?;
+    let rules = asked.faces.office.rules.clone();
+    asked.faces.office.writer.decide(move |tx| reconcile::settle_question(tx, &rules, id, &by, &because)).await?;
     Ok(json!({ "id": id, "state": "answered" }))
 }
 

@@ -217,6 +217,12 @@ impl View<'_> {
         self.attempts_where("WHERE created >= ?1 ORDER BY attempts.id LIMIT ?2", (from.0, limit))
     }
 
+    /// The attempt that a transaction number is the evidence of already. Walks the evidence: asked when a person types one.
+    pub fn proven_by(&self, transaction: &str) -> Result<Option<AttemptRow>, Fault> {
+        let tail = "WHERE evidence IS NOT NULL AND json_extract(evidence, '$.transaction') = ?1 LIMIT 1";
+        Ok(self.attempts_where(tail, [transaction])?.pop())
+    }
+
     /// What a key was used for: its content and attempt.
     pub fn key(&self, key: &str) -> Result<Option<(String, AttemptId)>, Fault> {
         let mut query = self.connection.prepare_cached("SELECT content, attempt FROM keys WHERE key = ?1")?;

@@ -98,6 +98,20 @@ impl View<'_> {
         Ok(query.query_map([], orphan)?.collect::<Result<_, _>>()?)
     }
 
+    /// The messages that nobody claims, of one door about one name.
+    pub fn orphans_of(&self, door: &str, handle: &Handle) -> Result<Vec<Orphan>, Fault> {
+        let mut query =
+            self.connection.prepare_cached(&format!("{ORPHAN} AND door = ?1 AND handle = ?2 ORDER BY id"))?;
+        Ok(query.query_map((door, handle.as_str()), orphan)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a notice claimed that an attempt is paid. Walks the inbox: asked once, when an attempt is given up.
+    pub fn was_claimed_paid(&self, attempt: AttemptId) -> Result<bool, Fault> {
+        let mut query =
+            self.connection.prepare_cached("SELECT 1 FROM inbox WHERE attempt = ?1 AND status = 'paid' LIMIT 1")?;
+        Ok(query.query_row([attempt.0], |_| Ok(())).optional()?.is_some())
+    }
+
     /// How many messages are kept in all.
     pub fn messages(&self) -> Result<i64, Fault> {
         Ok(self.connection.query_row("SELECT count(*) FROM inbox", [], |row| row.get(0))?)
@@ -128,6 +142,12 @@ impl Tx<'_> {
             ],
         )?;
         Ok(InboxId(id))
+    }
+
+    /// Wakes the inquiry of an attempt.
+    pub fn nudge(&self, attempt: AttemptId) -> Result<(), Fault> {
+        self.record_nudge("inbox", 0, &json!({ "state": "again", "attempt": attempt }), Some(attempt.0))?;
+        Ok(())
     }
 
     /// An orphan found its attempt, or a person said what it was.

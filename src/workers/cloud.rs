@@ -8,6 +8,7 @@ use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Cloud, CloudAbilities, Collect, InvoiceRecord, Standing};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
+use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
 use futures_util::StreamExt;
@@ -32,6 +33,8 @@ struct Pace {
     since: Monotonic,
     next: Monotonic,
     over: Option<Monotonic>,
+    /// When the partner's record was last read.
+    heard: Option<Monotonic>,
     back_off: BackOff,
     asking: bool,
 }
@@ -69,17 +72,17 @@ pub async fn run(office: Office, name: String, cloud: Arc<dyn Cloud>) {
         send_at: Monotonic::default(),
         send_back_off: BackOff::default(),
     };
-    tokio::select! {
-        biased;
-        () = stop.wait() => {}
-        () = desk.serve() => {}
+    desk.serve(&stop).await;
+    // A create that is on its way is finished and committed: its answer names the invoice.
+    while let Some(heard) = desk.sending.next().await {
+        desk.sent(heard);
     }
 }
 
 impl Desk {
-    async fn serve(&mut self) {
+    async fn serve(&mut self, stop: &Stop) {
         let mut ear = self.office.listen();
-        loop {
+        while !stop.is_given() {
             let next = match self.step().await {
                 Ok(next) => next,
                 Err(Fault::Stopping) => return,
@@ -90,6 +93,8 @@ impl Desk {
             };
             let clock = self.office.clock.clone();
             tokio::select! {
+                biased;
+                () = stop.wait() => {}
                 nudges = ear.changed_of(&["attempt", "inbox"]) => {
                     for nudge in nudges {
                         if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
@@ -153,7 +158,10 @@ impl Desk {
     async fn lapse_unsent(&mut self, row: &AttemptRow, now: Monotonic) -> Result<Option<Monotonic>, Fault> {
         let life = self.abilities.life;
         let dies = self.pace(row.id, now).since.plus(life);
-        if dies > now {
+        // Its life began with the call, also before a restart. The wall clock may judge that: nothing has left this box yet (I6).
+        let age_ms = self.office.clock.wall().0.saturating_sub(row.created.0);
+        let is_old = u128::try_from(age_ms).is_ok_and(|age_ms| age_ms >= life.as_millis());
+        if dies > now && !is_old {
             return Ok(Some(dies));
         }
         self.conclude(row.id, Event::Lapsed(Reason::new("never_sent", ""))).await?;
@@ -167,7 +175,8 @@ impl Desk {
         let pace = self.pace(id, now);
         if !is_live {
             let over = *pace.over.get_or_insert(now);
-            if now.since(over) < LATE_WATCH {
+            // Time alone ends nothing: the partner's record must have been read after it.
+            if pace.heard.is_none_or(|heard| heard.since(over) < LATE_WATCH) {
                 return Ok(false);
             }
             self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
@@ -186,6 +195,7 @@ impl Desk {
             since: now,
             next: now,
             over: None,
+            heard: None,
             back_off: BackOff::default(),
             asking: false,
         })
@@ -256,6 +266,7 @@ impl Desk {
         let regular = if is_live { pause_at(now.since(pace.since)) } else { Duration::from_secs(60) };
         pace.next = if heard.link && heard.state.is_ok() {
             pace.back_off.reset();
+            pace.heard = Some(now);
             if was_nudged { now } else { now.plus(regular) }
         } else {
             now.plus(pace.back_off.pause(RESEND_PAUSE_MAX).max(regular))
@@ -289,7 +300,8 @@ async fn conclude(office: &Office, id: AttemptId, event: Event) -> Result<State,
 
 async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(State, bool), Fault> {
     let (id, rules) = (row.id, office.rules.clone());
-    let Some(row) = office.writer.decide(move |tx| collect::send(tx, id)).await? else {
+    let sending = rules.clone();
+    let Some(row) = office.writer.decide(move |tx| collect::send(tx, &sending, id)).await? else {
         return Ok((State::Sent, true));
     };
     let ask = Collect {
@@ -302,7 +314,7 @@ async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(
         Outcome::Done(record) => {
             info!(attempt = %row.reference, invoice = %record.handle, "the invoice is with the guest");
             let handle = record.handle.clone();
-            let row = office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;
+            let row = office.decide_surely(move |tx| collect::accepted(tx, &rules, id, handle.clone())).await?;
             if matches!(record.standing, Standing::Pending(_)) {
                 return Ok((row.attempt.state, true));
             }
@@ -337,6 +349,11 @@ async fn inquire(
     };
     match found {
         Outcome::Done(Some(InvoiceRecord { handle, standing, .. })) => {
+            if matches!(standing, Standing::Pending(_)) && is_overdue {
+                // Long past its life and still not ended by the partner: unclear, so that a person is asked (I11). The asking goes on.
+                let unclear = Event::Unknown(Reason::new("overdue", ""));
+                return Ok((conclude(office, row.id, unclear).await?, true));
+            }
             if row.attempt.handle.is_none() {
                 let (id, rules) = (row.id, office.rules.clone());
                 office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;

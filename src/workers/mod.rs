@@ -4,7 +4,7 @@
 use crate::flows::Rules;
 use crate::host::clock::{Clock, Monotonic};
 use crate::host::tasks::Stop;
-use crate::ledger::{Change, Fault, Reader, View};
+use crate::ledger::{Change, Fault, Reader, Tx, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +22,9 @@ pub mod writer;
 
 /// Changes kept for a slow listener; one that falls further behind looks everything up anew.
 const CHANGES_MAX: usize = 1024;
+
+/// The pause between two tries of a decision that must not be forgotten.
+const STORAGE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What every worker and surface works with.
 #[derive(Clone)]
@@ -65,6 +68,22 @@ impl Office {
     /// Looks at committed rows. Short: it holds the only reading connection.
     pub fn look<T>(&self, question: impl FnOnce(View<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
         question(self.reader.lock().unwrap_or_else(PoisonError::into_inner).view())
+    }
+
+    /// Decides what must not be forgotten, the partner's name of an attempt: tries until the ledger takes it. Only a stop ends it.
+    pub async fn decide_surely<T: Send + 'static>(
+        &self,
+        flow: impl Fn(&Tx<'_>) -> Result<T, Fault> + Clone + Send + 'static,
+    ) -> Result<T, Fault> {
+        loop {
+            match self.writer.decide(flow.clone()).await {
+                Err(Fault::Storage(cause)) => {
+                    tracing::error!(%cause, "the ledger takes no commit: trying again, nothing new is started here");
+                    self.clock.sleep(STORAGE_PAUSE).await;
+                }
+                decided => return decided,
+            }
+        }
     }
 
     /// Hears of every commit from now on.

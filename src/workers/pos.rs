@@ -8,6 +8,7 @@ use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Closing, Pos};
 use crate::flows::settle::{self, Look};
 use crate::host::clock::Monotonic;
+use crate::host::tasks::Stop;
 use crate::ledger::outbox::JobRow;
 use crate::ledger::{Fault, Tx};
 use futures_util::StreamExt;
@@ -27,6 +28,13 @@ const POLL_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// The longest pause before an order is tried to be closed again.
 const CLOSE_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A close whose effect was not seen is repeated no sooner: it may still be on its way in the POS, and what a second one does is nowhere
+/// written down (`poster` §4).
+const CLOSE_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// So often a POS may say "done" and leave the order open before a person is asked.
+const UNSEEN_CLOSES_MAX: i64 = 3;
 
 /// Closes on their way at once.
 const CLOSES_MAX: usize = 4;
@@ -105,12 +113,14 @@ impl Counter {
 pub async fn run(counter: Counter, name: String, poll_gap: Option<Duration>) {
     let stop = counter.office.stop.clone();
     let gap = poll_gap.unwrap_or(POLL_GAP);
-    tokio::select! {
-        biased;
-        () = stop.wait() => {}
-        () = poll(&counter, &name, gap) => {}
-        () = close_all(&counter, &name) => {}
-    }
+    let polling = async {
+        tokio::select! {
+            biased;
+            () = stop.wait() => {}
+            () = poll(&counter, &name, gap) => {}
+        }
+    };
+    tokio::join!(polling, close_all(&counter, &name, &stop));
 }
 
 async fn poll(counter: &Counter, name: &str, gap: Duration) {
@@ -174,21 +184,24 @@ async fn look_around(counter: &Counter) -> Result<(), Reason> {
 struct Pace {
     next: Monotonic,
     back_off: BackOff,
+    /// When a close went out whose effect was not seen.
+    acted: Option<Monotonic>,
     busy: bool,
 }
 
-async fn close_all(counter: &Counter, name: &str) {
+/// Ends between two closes: one that is on its way is finished and committed first.
+async fn close_all(counter: &Counter, name: &str, stop: &Stop) {
     let office = &counter.office;
     let mut ear = office.listen();
     let mut paces: HashMap<JobId, Pace> = HashMap::new();
-    let mut closing: FuturesUnordered<BoxFuture<'static, (JobId, Result<bool, Fault>)>> = FuturesUnordered::new();
-    loop {
+    let mut closing: FuturesUnordered<BoxFuture<'static, (JobId, Result<Next, Fault>)>> = FuturesUnordered::new();
+    while !stop.is_given() {
         let now = office.clock.now();
         let jobs = office.look(|view| view.open_jobs(name, 500)).unwrap_or_default();
         paces.retain(|id, pace| pace.busy || jobs.iter().any(|job| job.id == *id));
         let mut deadlines = Vec::new();
         for job in jobs {
-            let fresh = Pace { next: now, back_off: BackOff::default(), busy: false };
+            let fresh = Pace { next: now, back_off: BackOff::default(), acted: None, busy: false };
             let pace = paces.entry(job.id).or_insert(fresh);
             if pace.busy {
                 continue;
@@ -197,100 +210,141 @@ async fn close_all(counter: &Counter, name: &str) {
                 deadlines.push(pace.next);
             } else if closing.len() < CLOSES_MAX {
                 pace.busy = true;
+                let may_act = pace.acted.is_none_or(|acted| now.since(acted) >= CLOSE_AGAIN_AFTER);
                 let counter = counter.clone();
-                closing.push(Box::pin(async move { (job.id, close(&counter, &job).await) }));
+                closing.push(Box::pin(async move { (job.id, close(&counter, &job, may_act).await) }));
             }
         }
         let next = earliest(deadlines);
         tokio::select! {
+            biased;
+            () = stop.wait() => {}
+            Some((id, outcome)) = closing.next() => note(office, &mut paces, id, outcome),
             _ = ear.changed_of(&["job"]) => {}
-            Some((id, outcome)) = closing.next() => {
-                if let Some(pace) = paces.get_mut(&id) {
-                    pace.busy = false;
-                    pace.next = match outcome {
-                        Ok(true) => office.clock.now(),
-                        Ok(false) => office.clock.now().plus(pace.back_off.pause(CLOSE_PAUSE_MAX)),
-                        Err(fault) => {
-                            warn!(job = %id, %fault, "the ledger did not take what came of a close");
-                            office.clock.now().plus(CLOSE_PAUSE_MAX)
-                        }
-                    };
-                }
-            }
             () = until(&office.clock, next) => {}
         }
     }
+    while let Some((id, outcome)) = closing.next().await {
+        note(office, &mut paces, id, outcome);
+    }
 }
 
-/// One try to close: look; close what is open and unchanged; look again. `false`: later again.
-async fn close(counter: &Counter, job: &JobRow) -> Result<bool, Fault> {
+fn note(office: &Office, paces: &mut HashMap<JobId, Pace>, id: JobId, outcome: Result<Next, Fault>) {
+    let now = office.clock.now();
+    let Some(pace) = paces.get_mut(&id) else {
+        return;
+    };
+    pace.busy = false;
+    pace.next = match outcome {
+        Ok(Next::Over) => now,
+        Ok(Next::LookLater) => now.plus(pace.back_off.pause(CLOSE_PAUSE_MAX)),
+        Ok(Next::ActedUnseen) => {
+            pace.acted = Some(now);
+            now.plus(pace.back_off.pause(CLOSE_PAUSE_MAX))
+        }
+        Err(fault) => {
+            warn!(job = %id, %fault, "the ledger did not take what came of a close");
+            now.plus(CLOSE_PAUSE_MAX)
+        }
+    };
+}
+
+/// What follows a try to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Closed, or a person's.
+    Over,
+    /// Nothing was done: look again later.
+    LookLater,
+    /// The close went out and its effect is not seen yet: look soon, act again only after a while.
+    ActedUnseen,
+}
+
+/// One try to close: look; close what is open and unchanged; look again.
+async fn close(counter: &Counter, job: &JobRow, may_act: bool) -> Result<Next, Fault> {
     let office = &counter.office;
     let (id, rules) = (job.id, office.rules.clone());
-    let order = office.look(|view| view.order(job.order))?;
-    let foreign_id = order.snapshot.foreign_id;
+    let foreign_id = office.look(|view| view.order(job.order))?.snapshot.foreign_id;
     // A close that was begun before a restart or a lost answer counts as acted: what we find may be our own.
     let had_acted = job.tries > 0;
-    let (cash, cashless) = match look(counter, id, &foreign_id, had_acted).await? {
-        Some(Look::Close { cash, cashless }) => (cash, cashless),
-        Some(Look::Closed | Look::Asked) => return Ok(true),
-        None => return Ok(false),
+    let before = match seen(counter, &foreign_id).await {
+        Ok(order) if order.standing == PosStanding::Open && !may_act => return Ok(Next::LookLater),
+        Ok(order) => order,
+        Err(unseen) => return unseen_order(counter, id, unseen, Next::LookLater).await,
     };
-    let answer = counter.pos.close(&Closing { foreign_id: foreign_id.clone(), cash, cashless }).await;
-    match answer {
-        Outcome::Done(()) => {}
+    let looked = office.writer.decide(move |tx| settle::look(tx, &rules, id, &before, had_acted)).await?;
+    let Look::Close { cash, cashless } = looked else {
+        return Ok(Next::Over);
+    };
+    let rules = office.rules.clone();
+    match counter.pos.close(&Closing { foreign_id: foreign_id.clone(), cash, cashless }).await {
+        Outcome::Done(()) => confirm(counter, id, &foreign_id).await,
         Outcome::Refused(reason) => {
             warn!(order = %foreign_id, %reason, "the POS refused to close");
             let order = seen(counter, &foreign_id).await.ok();
             let refused = move |tx: &Tx<'_>| settle::close_refused(tx, &rules, id, &reason, order.as_ref());
-            return office.writer.decide(refused).await.map(|()| true);
+            office.writer.decide(refused).await.map(|()| Next::Over)
         }
-        Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+        Outcome::NotSent(reason) => {
+            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await.map(|()| Next::LookLater)
+        }
+        Outcome::Unknown(reason) => {
             warn!(order = %foreign_id, %reason, "whether the POS closed is to be looked up");
-            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
-            return Ok(false);
-        }
-    }
-    match confirm(counter, id, &foreign_id).await? {
-        true => {
-            info!(order = %foreign_id, "closed in the POS");
-            Ok(true)
-        }
-        false => Ok(false),
-    }
-}
-
-/// Reads the order and decides. `None`: the POS did not answer, later again.
-async fn look(counter: &Counter, id: JobId, foreign_id: &str, acted: bool) -> Result<Option<Look>, Fault> {
-    let (office, rules) = (&counter.office, counter.office.rules.clone());
-    match seen(counter, foreign_id).await {
-        Ok(order) => office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, acted)).await.map(Some),
-        Err(reason) => {
-            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
-            Ok(None)
+            office
+                .writer
+                .decide(move |tx| settle::close_later(tx, &rules, id, &reason))
+                .await
+                .map(|()| Next::ActedUnseen)
         }
     }
 }
 
 /// Reads the order after the close: only the POS's own record makes it closed.
-async fn confirm(counter: &Counter, id: JobId, foreign_id: &str) -> Result<bool, Fault> {
+async fn confirm(counter: &Counter, id: JobId, foreign_id: &str) -> Result<Next, Fault> {
     let (office, rules) = (&counter.office, counter.office.rules.clone());
     match seen(counter, foreign_id).await {
         Ok(order) if order.standing == PosStanding::Open => {
-            let reason = Reason::new("pos_still_open", "");
+            let (reason, tries) = (Reason::new("pos_still_open", ""), office.look(|view| view.job(id))?.tries);
+            if tries >= UNSEEN_CLOSES_MAX {
+                // It says "done" and stays open: a person has to look (I11).
+                let refused = move |tx: &Tx<'_>| settle::close_refused(tx, &rules, id, &reason, None);
+                return office.writer.decide(refused).await.map(|()| Next::Over);
+            }
             office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
-            Ok(false)
+            Ok(Next::ActedUnseen)
         }
-        Ok(order) => office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, true)).await.map(|_| true),
-        Err(reason) => {
-            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
-            Ok(false)
+        Ok(order) => {
+            info!(order = %foreign_id, "closed in the POS");
+            office.writer.decide(move |tx| settle::look(tx, &rules, id, &order, true)).await.map(|_| Next::Over)
+        }
+        Err(unseen) => unseen_order(counter, id, unseen, Next::ActedUnseen).await,
+    }
+}
+
+/// The POS did not show the order: later again while it is away, a person's when it refuses to show it.
+async fn unseen_order(counter: &Counter, id: JobId, unseen: Unseen, later: Next) -> Result<Next, Fault> {
+    let (office, rules) = (&counter.office, counter.office.rules.clone());
+    match unseen {
+        Unseen::Away(reason) => {
+            office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await.map(|()| later)
+        }
+        Unseen::Refused(reason) => {
+            let refused = move |tx: &Tx<'_>| settle::close_refused(tx, &rules, id, &reason, None);
+            office.writer.decide(refused).await.map(|()| Next::Over)
         }
     }
 }
 
-async fn seen(counter: &Counter, foreign_id: &str) -> Result<crate::domain::order::PosOrder, Reason> {
+/// Why an order was not seen.
+enum Unseen {
+    Away(Reason),
+    Refused(Reason),
+}
+
+async fn seen(counter: &Counter, foreign_id: &str) -> Result<crate::domain::order::PosOrder, Unseen> {
     match counter.pos.read(foreign_id).await {
         Outcome::Done(order) => Ok(order),
-        Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => Err(reason),
+        Outcome::Refused(reason) => Err(Unseen::Refused(reason)),
+        Outcome::NotSent(reason) | Outcome::Unknown(reason) => Err(Unseen::Away(reason)),
     }
 }

@@ -8,6 +8,7 @@ use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Collect, Standing, Terminal, TerminalAbilities};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
+use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
 use std::collections::HashMap;
@@ -60,17 +61,14 @@ pub async fn run(office: Office, name: String, driver: Box<dyn Terminal>) {
     let abilities = driver.abilities();
     let stop = office.stop.clone();
     let mut desk = Desk { office, name, driver, abilities, paces: HashMap::new(), prepare_at: Monotonic::default() };
-    tokio::select! {
-        biased;
-        () = stop.wait() => {}
-        () = desk.serve() => {}
-    }
+    desk.serve(&stop).await;
 }
 
 impl Desk {
-    async fn serve(&mut self) {
+    /// Ends between two steps: an exchange with the device is finished and committed first.
+    async fn serve(&mut self, stop: &Stop) {
         let mut ear = self.office.listen();
-        loop {
+        while !stop.is_given() {
             let next = match self.step().await {
                 Ok(next) => next,
                 Err(Fault::Stopping) => return,
@@ -81,6 +79,8 @@ impl Desk {
             };
             let clock = self.office.clock.clone();
             tokio::select! {
+                biased;
+                () = stop.wait() => {}
                 nudges = ear.changed_of(&["attempt"]) => {
                     for nudge in nudges {
                         if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
@@ -118,6 +118,9 @@ impl Desk {
                 State::Planned | State::Paid => {}
             }
         }
+        if self.turn_away(&rows, on_screen).await? {
+            return Ok(Some(now));
+        }
         let first = rows.iter().find(|row| row.attempt.state == State::Planned);
         match first {
             Some(row) if !on_screen && self.pace(row.id).next <= now => self.start(row).await?,
@@ -134,6 +137,22 @@ impl Desk {
         let ids: Vec<AttemptId> = planned.take(1).chain(asked).collect();
         let deadlines = ids.iter().filter_map(|id| self.paces.get(id)).map(|pace| pace.next);
         Ok(earliest(deadlines.chain([self.prepare_at]).filter(|point| *point > now)).or(Some(now.plus(START_GAP))))
+    }
+
+    /// A minute behind another guest is enough: the cashier is told, and no sum appears later in front of a stranger.
+    async fn turn_away(&mut self, rows: &[AttemptRow], on_screen: bool) -> Result<bool, Fault> {
+        let now = self.office.clock.now();
+        let mut turned = false;
+        for (place, row) in rows.iter().filter(|row| row.attempt.state == State::Planned).enumerate() {
+            let waited = now.since(self.pace(row.id).since);
+            if waited >= START_PATIENCE && (on_screen || place > 0) {
+                let ahead = rows.iter().find(|other| other.id != row.id && other.attempt.state.is_live());
+                let ahead = ahead.map_or_else(String::new, |other| other.reference.0.clone());
+                self.conclude(row.id, Event::Declined(Reason::new("busy", ahead))).await?;
+                turned = true;
+            }
+        }
+        Ok(turned)
     }
 
     fn pace(&mut self, id: AttemptId) -> &mut Pace {
@@ -173,7 +192,7 @@ impl Desk {
         if let Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) = prepared {
             return self.not_started(row, reason).await;
         }
-        let Some(row) = self.office.writer.decide(move |tx| collect::send(tx, id)).await? else {
+        let Some(row) = self.office.writer.decide(move |tx| collect::send(tx, &rules, id)).await? else {
             return Ok(());
         };
         let ask = Collect {
@@ -186,7 +205,8 @@ impl Desk {
             Outcome::Done(handle) => {
                 info!(attempt = %row.reference, "the amount is on the terminal");
                 self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
-                self.office.writer.decide(move |tx| collect::accepted(tx, &rules, id, handle)).await?;
+                let rules = self.office.rules.clone();
+                self.office.decide_surely(move |tx| collect::accepted(tx, &rules, id, handle.clone())).await?;
                 let next = self.office.clock.now().plus(self.abilities.inquire_gap);
                 let pace = self.pace(id);
                 *pace = Pace { since: next, next, settled: None, back_off: BackOff::default() };

@@ -123,7 +123,7 @@ fn pay_by_invoice(ledger: &mut Ledger, number: u64) {
     let rules = Rules { pos: None, stations: Vec::new(), receipt_printers: Vec::new(), ..rules() };
     let wish = Plan { source: "api".into(), tender: Tender::KaspiInvoice, via: "aipay".into(), ..wish(number) };
     let id = ledger.decide(NOW, |tx| collect::plan(tx, &rules, &wish)).unwrap().id;
-    ledger.decide(NOW, |tx| collect::send(tx, id)).unwrap();
+    ledger.decide(NOW, |tx| collect::send(tx, &rules, id)).unwrap();
     ledger.decide(NOW, |tx| collect::accepted(tx, &rules, id, Handle(format!("inv_{number}")))).unwrap();
     ledger.decide(NOW, |tx| collect::conclude(tx, &rules, id, Event::Settled(evidence(&wish.snapshot)))).unwrap();
 }
@@ -399,7 +399,7 @@ fn evidence(order: &Snapshot) -> Evidence {
 fn sell(ledger: &mut Ledger, rules: &Rules, number: u64) {
     let wish = wish(number);
     let id = ledger.decide(NOW, |tx| collect::plan(tx, rules, &wish)).unwrap().id;
-    ledger.decide(NOW, |tx| collect::send(tx, id)).unwrap();
+    ledger.decide(NOW, |tx| collect::send(tx, rules, id)).unwrap();
     ledger.decide(NOW, |tx| collect::accepted(tx, rules, id, Handle(format!("{}", 7_000_000 + number)))).unwrap();
     let paid = Event::Settled(evidence(&wish.snapshot));
     let order = ledger.decide(NOW, |tx| collect::conclude(tx, rules, id, paid)).unwrap().order;

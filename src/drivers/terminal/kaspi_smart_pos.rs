@@ -186,9 +186,8 @@ pub fn read_start(answer: &Answer) -> Reply<Handle> {
             None => Outcome::Unknown(Reason::new("no_handle", "the terminal took the sum and named no operation")),
         },
         107 => Outcome::NotSent(Reason::new("busy", &envelope.text)),
-        100 | 106 | 108 | 999 => {
-            Outcome::Refused(Reason::new("terminal_refused", format!("{} {}", envelope.code, envelope.text)))
-        }
+        // 100, 106 and 108 exist and nobody has written down what they mean (kaspi-terminal §1.5): unmapped (H1).
+        999 => Outcome::Refused(Reason::new("terminal_refused", format!("{} {}", envelope.code, envelope.text))),
         _ => Outcome::Unknown(envelope.unmapped()),
     })
 }

@@ -357,7 +357,10 @@ impl Lunch<'_> {
     async fn answer(&self, id: &str, shown: &Value) -> Result<(), String> {
         let seen = match shown["via"].as_str().unwrap_or_default() {
             "aipay" => self.look_at_phone(id),
-            till => self.look_at_terminal(till, shown["amount"].as_i64().unwrap_or_default()),
+            till => {
+                let amount = shown["amount"].as_i64().unwrap_or_default();
+                self.look_at_terminal(till, amount, shown["handle"].as_str())
+            }
         };
         let (outcome, transaction) = match seen {
             Look::Paid(transaction) => ("paid", transaction),
@@ -382,17 +385,21 @@ impl Lunch<'_> {
         }
     }
 
-    fn look_at_terminal(&self, till: &str, amount: i64) -> Look {
+    /// The history on the terminal: the operation that the payment names, else the newest of this sum that no payment names.
+    fn look_at_terminal(&self, till: &str, amount: i64, named: Option<&str>) -> Look {
         let place = till.trim_start_matches("till").parse::<usize>().unwrap_or(1).saturating_sub(1);
         let Some(terminal) = self.shop.world.terminals().get(place) else {
             return Look::Wait;
         };
         let mut seen = self.seen.borrow_mut();
         let operations = terminal.operations();
-        let known = |process: &str| seen.iter().any(|known| known == process);
-        let Some(found) =
-            operations.iter().rev().find(|operation| operation.amount == amount && !known(&operation.process_id))
-        else {
+        let is_it = |process: &str| match named {
+            Some(named) => process == named,
+            None => !seen.iter().any(|known| known == process),
+        };
+        let found =
+            operations.iter().rev().find(|operation| operation.amount == amount && is_it(&operation.process_id));
+        let Some(found) = found else {
             return Look::NotPaid;
         };
         let (is_over, process) = (found.status != OperationStatus::Wait, found.process_id.clone());

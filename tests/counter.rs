@@ -198,6 +198,35 @@ async fn a_bot_may_name_a_pos_order_and_closes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_may_write_the_pos_order_as_a_number_and_lines_as_an_empty_list() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    let mut wish = bot_wish("tg-6", 6100);
+    wish["order_id"] = json!(order);
+    let said = shop.bot_post(&wish).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+    wish["order_id"] = json!(order.to_string());
+    assert_eq!(shop.bot_post(&wish).await.body["invoice_id"], said.body["invoice_id"], "the same order");
+    let id = said.body["invoice_id"].as_str().unwrap().strip_prefix("inv_").unwrap();
+    assert_eq!(shop.payment(id).await["order_id"], order.to_string());
+    for bad in [json!(1.5), json!(-1), json!(true), json!([1]), json!("")] {
+        wish["order_id"] = bad.clone();
+        assert_eq!(shop.bot_post(&wish).await.status, 422, "{bad}");
+    }
+    let mut plain = bot_wish("tg-7", 500);
+    plain["lines"] = json!([]);
+    let said = shop.bot_post(&plain).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+    assert_eq!(shop.bot_post(&bot_wish("tg-7", 500)).await.body["invoice_id"], said.body["invoice_id"]);
+    shop.until_invoices(2).await;
+    let invoice = shop.aipay().invoices().into_iter().find(|invoice| invoice.amount == 500).unwrap();
+    shop.aipay().guest_pays(&invoice.id);
+    shop.until_papers("hot", 1).await;
+    assert!(shop.papers("hot")[0].contains("2 плова"), "the ticket carries the description: {:?}", shop.papers("hot"));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bot_hears_of_an_invoice_that_failed() {
     let shop = Counter::open().await;
     assert_eq!(shop.bot_post(&bot_wish("tg-5", 500)).await.status, 201);

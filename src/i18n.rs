@@ -368,6 +368,10 @@ const TABLE: &[Row] = &[
         "The paper cutter is stuck"),
     ("no_proof", "Принтер басып шыққанын растамады: белгімен қайталанады", "Принтер не подтвердил печать: повторим с пометкой",
         "The printer did not confirm: it is repeated with a mark"),
+    ("foreign_host", "Бұл мекенжаймен төлем қабылданбайды: касса бетін 127.0.0.1 арқылы ашыңыз", "По этому адресу оплаты не принимаются: откройте страницу кассы через 127.0.0.1",
+        "Payments are not taken under this address: open the counter page by 127.0.0.1"),
+    ("foreign_origin", "Сұраныс бөтен беттен келді", "Запрос пришёл с чужой страницы", "The request came from a foreign page"),
+    ("not_json", "Сұраныс JSON түрінде болуы керек", "Запрос должен быть в JSON", "The request must be JSON"),
     ("bot_refused", "Бот хабарды қабылдамады: қайталанады", "Бот не принял уведомление: повторим",
         "The bot did not take the notice: we try again"),
 ];

@@ -1344,13 +1344,42 @@ async fn bad_requests_get_a_clear_answer_and_move_nothing() {
     assert_eq!(shop.post("/api/v1/payments", &tiyn).await.body["code"], "tiyn");
     assert_eq!(shop.get("/api/v1/payments/nobody").await.status, 404);
     assert_eq!(shop.get("/api/v1/payments?state=nonsense").await.status, 400);
-    let request =
-        "POST /api/v1/payments HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{\"tender\"";
+    let request = "POST /api/v1/payments HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"tender\"";
     assert!(shop.raw(shop.local(), request.as_bytes()).await.starts_with("HTTP/1.1 400"));
     let large = json!({ "reference": "x".repeat(70_000), "total": 1, "tender": "cash" });
     assert_eq!(shop.post("/api/v1/payments", &large).await.status, 413);
     assert!(shop.get("/api/v1/payments").await.body["payments"].as_array().unwrap().is_empty());
     assert!(shop.till().operations().is_empty());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_page_in_the_cashiers_browser_moves_nothing() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    let (to, body) = (shop.local(), wish(order, "cash").to_string());
+    let write = async |path: &str, head: &str, body: &str| {
+        let length = body.len();
+        let text = format!("POST {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{head}\r\n{body}");
+        shop.raw(to, text.as_bytes()).await.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let json = "content-type: application/json\r\n";
+    let form = format!("host: {to}\r\norigin: http://evil.kz\r\ncontent-type: text/plain\r\n");
+    assert_eq!(write("/api/v1/payments", &form, &body).await, "403", "a simple form");
+    let plain = format!("host: {to}\r\ncontent-type: text/plain\r\n");
+    assert_eq!(write("/api/v1/payments", &plain, &body).await, "415", "a form of an old browser");
+    let rebound = format!("host: evil.kz:8780\r\norigin: http://evil.kz:8780\r\n{json}");
+    assert_eq!(write("/api/v1/payments", &rebound, &body).await, "421", "a name that was pointed at us");
+    assert!(shop.get("/api/v1/payments").await.body["payments"].as_array().unwrap().is_empty());
+    let page = format!("host: {to}\r\norigin: http://{to}\r\n{json}");
+    assert_eq!(write("/api/v1/payments", &page, &body).await, "201", "the counter page");
+    // Writes without a body: no simple form can name our header.
+    assert_eq!(write("/api/v1/jobs/4711/retry", &format!("host: {to}\r\n"), "").await, "415");
+    assert_eq!(write("/api/v1/jobs/4711/retry", &format!("host: {to}\r\nx-kassad: 1\r\n"), "").await, "404");
+    assert_eq!(write("/api/v1/jobs/4711/retry", &format!("host: {to}\r\norigin: http://{to}\r\n"), "").await, "404");
+    // A bot is known by its key, under whatever name it calls.
+    let bot = format!("host: kassa.lan\r\nauthorization: Bearer {SANDBOX_SECRET}\r\n");
+    assert_eq!(write("/v1/invoices", &bot, &bot_wish("tg-9", 500).to_string()).await, "201");
     shop.close().await;
 }
 

@@ -23,6 +23,7 @@ pub mod api;
 pub mod compat;
 pub mod counter;
 pub mod events;
+pub mod guard;
 pub mod health;
 pub mod problem;
 pub mod shape;
@@ -113,6 +114,7 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
         .merge(events::routes())
         .merge(compat::routes())
         .merge(health::routes())
+        .layer(axum::middleware::from_fn(guard::own_writes))
         .with_state(faces.clone())
 }
 

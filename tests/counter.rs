@@ -1228,6 +1228,59 @@ async fn a_printer_that_never_answers_prints_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_without_proof_comes_three_times_and_then_lets_the_next_one_pass() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    shop.printer("receipt").cut_connection_after(300);
+    let id = shop.pay(order, "cash").await;
+    let receipt = async || {
+        let prints = shop.payment(&id).await["prints"].clone();
+        let job = prints.as_array().unwrap().iter().find(|print| print["document"] == "receipt").cloned();
+        let jobs = shop.get("/api/v1/jobs").await.body["jobs"].clone();
+        let number = job.map_or(Value::Null, |job| job["job"].clone());
+        jobs.as_array().unwrap().iter().find(|job| job["id"] == number).cloned().unwrap_or(Value::Null)
+    };
+    for copy in 1..=3 {
+        let state = if copy < 3 { "suspect" } else { "held" };
+        let is_out = async || {
+            let job = receipt().await;
+            job["tries"] == copy && job["state"] == state
+        };
+        shop.until(&format!("copy {copy} is {state}"), is_out).await;
+        shop.printer("receipt").cut_connection_after(if copy < 3 { 300 } else { usize::MAX });
+    }
+    assert_eq!(shop.questions().await, ["print"]);
+    let next = shop.order();
+    let other = shop.pay(next, "cash").await;
+    shop.until_done(&other).await;
+    let held = receipt().await;
+    assert_eq!((&held["state"], &held["tries"]), (&json!("held"), &json!(3)), "it waits for a person: {held}");
+    assert_eq!(shop.post(&format!("/api/v1/jobs/{}/retry", held["id"]), &json!({})).await.status, 200);
+    shop.until_done(&id).await;
+    assert!(shop.papers("receipt").last().unwrap().contains(REPEAT), "{:?}", shop.papers("receipt"));
+    assert_eq!(shop.questions().await, Vec::<String>::new());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_one_way_printer_that_hangs_up_rudely_gets_no_second_copy() {
+    let shop = Counter::open().await;
+    shop.printer("receipt").set_state(PrinterState::Silent);
+    shop.printer("receipt").cut_connection_after(300);
+    let order = shop.order();
+    let id = shop.pay(order, "cash").await;
+    let is_sent = async || {
+        let prints = shop.payment(&id).await["prints"].clone();
+        prints.as_array().unwrap().iter().any(|print| print["document"] == "receipt" && print["state"] == "sent")
+    };
+    shop.until("the receipt is sent", is_sent).await;
+    shop.pass(MINUTE, SECOND / 10).await;
+    assert!(is_sent().await);
+    assert_eq!(shop.papers("receipt"), Vec::<String>::new(), "not one copy more");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receipt_printed_once_more_by_a_person_says_so() {
     let shop = Counter::open().await;
     let order = shop.order();

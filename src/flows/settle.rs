@@ -10,10 +10,13 @@ use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Imprint, PaymentLine, Receipt};
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::orders::{Closing, OrderRow, PartState};
-use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
+use crate::ledger::outbox::{self, JobKind, JobRow, JobState, NewJob};
 use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, View, refused};
 use serde_json::json;
+
+/// Copies of one job that may come out without proof before a person is asked.
+const COPIES_MAX: i64 = 3;
 
 /// An attempt has just become `paid`: its part, its order and everything that must follow.
 pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
@@ -280,9 +283,17 @@ pub fn print_begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)
     if !job.state.is_open() {
         return Ok(None);
     }
+    let Ok(document) = serde_json::from_str(&job.body) else {
+        hold_for_a_person(tx, &job, outbox::BROKEN_JOB)?;
+        return Ok(None);
+    };
+    // Interrupted in the last copy that may come without asking: nobody knows what came out, and no more comes by itself.
+    if job.state == JobState::Sending && job.tries >= COPIES_MAX {
+        hold_for_a_person(tx, &job, outbox::UNPROVEN)?;
+        return Ok(None);
+    }
     let copy = job.tries + 1;
     tx.set_job(&job, JobState::Sending, copy, None)?;
-    let document = serde_json::from_str(&job.body)?;
     Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX) })))
 }
 
@@ -305,8 +316,9 @@ pub enum Printed {
 pub fn print_end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault> {
     let job = tx.job(job)?;
     match printed {
-        Printed::Confirmed => tx.set_job(&job, JobState::Confirmed, job.tries, None),
-        Printed::Sent => tx.set_job(&job, JobState::Sent, job.tries, None),
+        Printed::Confirmed => came_out(tx, &job, JobState::Confirmed),
+        Printed::Sent => came_out(tx, &job, JobState::Sent),
+        Printed::Suspect(_) if job.tries >= COPIES_MAX => hold_for_a_person(tx, &job, outbox::UNPROVEN),
         Printed::Suspect(reason) => {
             tx.set_job(&job, JobState::Suspect, job.tries, Some(&Reason::new(&reason.code, "")))
         }
@@ -316,6 +328,29 @@ pub fn print_end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault
         }
         Printed::Held(reason) => tx.set_job(&job, JobState::Held, job.tries, Some(&Reason::new(&reason.code, ""))),
     }
+}
+
+/// The paper is there: nobody is asked about this job any more, but about the next of the order that still waits for a person.
+fn came_out(tx: &Tx<'_>, job: &JobRow, state: JobState) -> Result<(), Fault> {
+    tx.set_job(job, state, job.tries, None)?;
+    for question in tx.questions_of(job.order)?.iter().filter(|question| question.code == "print") {
+        tx.answer(question.id, "kassad", "", "printed")?;
+        for other in tx.jobs_of(job.order)?.iter().filter(|job| job.waits_for_a_person()) {
+            ask_about_paper(tx, other)?;
+        }
+    }
+    Ok(())
+}
+
+/// One bad job never blocks its printer: it steps aside until a person takes it up again ([`retry`]).
+fn hold_for_a_person(tx: &Tx<'_>, job: &JobRow, code: &str) -> Result<(), Fault> {
+    tx.set_job(job, JobState::Held, job.tries, Some(&Reason::new(code, "")))?;
+    ask_about_paper(tx, job)
+}
+
+fn ask_about_paper(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
+    let args = vec![("printer", job.target.clone())];
+    tx.ask(&NewQuestion { code: "print", order: Some(job.order), attempt: job.attempt, inbox: None, args })
 }
 
 /// A person wants a job done (again). A print that was out once comes marked.

@@ -114,6 +114,20 @@ pub struct JobRow {
     pub created: Wall,
 }
 
+/// Why a print is held for a person: it was out as often as it may be, and nothing proves it.
+pub const UNPROVEN: &str = "unproven";
+
+/// Why a print is held for a person: its document cannot be read.
+pub const BROKEN_JOB: &str = "broken_job";
+
+impl JobRow {
+    /// Whether it is held until a person takes it up again; a job held for paper resumes by itself.
+    pub fn waits_for_a_person(&self) -> bool {
+        let code = self.reason.as_ref().map_or("", |reason| reason.code.as_str());
+        self.state == JobState::Held && [UNPROVEN, BROKEN_JOB].contains(&code)
+    }
+}
+
 /// A job to write down.
 #[derive(Clone, Debug)]
 pub struct NewJob<'a> {
@@ -206,6 +220,13 @@ impl View<'_> {
     pub fn open_jobs(&self, target: &str, limit: u32) -> Result<Vec<JobRow>, Fault> {
         let tail = "WHERE target = ?1 AND state IN ('queued', 'sending', 'suspect', 'held') ORDER BY id LIMIT ?2";
         self.jobs_where(tail, (target, limit))
+    }
+
+    /// The oldest open job of a printer that does not wait for a person.
+    pub fn next_print(&self, printer: &str) -> Result<Option<JobRow>, Fault> {
+        let tail = "WHERE target = ?1 AND state IN ('queued', 'sending', 'suspect', 'held')
+             AND NOT (state = 'held' AND reason ->> '$.code' IN (?2, ?3)) ORDER BY id LIMIT 1";
+        Ok(self.jobs_where(tail, (printer, UNPROVEN, BROKEN_JOB))?.pop())
     }
 
     /// All jobs that a worker or a person still has to see to, oldest first.

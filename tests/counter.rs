@@ -237,6 +237,70 @@ async fn a_bot_hears_of_an_invoice_that_failed() {
     shop.close().await;
 }
 
+async fn notices(shop: &Counter) -> Vec<(String, String)> {
+    let events = shop.shop.world.bot().events();
+    events.into_iter().map(|event| (event.external_id, event.status)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_did_not_hear_of_the_expiry_hears_of_the_late_payment_only() {
+    let shop = Counter::open().await;
+    shop.shop.world.bot().fail(u32::MAX);
+    let said = shop.bot_post(&bot_wish("tg-20", 700)).await;
+    let id = said.body["invoice_id"].as_str().unwrap().to_owned();
+    shop.until_invoices(1).await;
+    shop.until_by(2 * SECOND, "it expired", async || shop.bot_get(&id).await.body["status"] == "expired").await;
+    let is_refused = async || {
+        let jobs = shop.get("/api/v1/jobs").await.body["jobs"].clone();
+        jobs.as_array().unwrap().iter().any(|job| job["kind"] == "notify" && job["text"].is_string())
+    };
+    shop.until("the bot refused it", is_refused).await;
+    assert!(shop.aipay().guest_pays_late(&shop.invoice().id));
+    shop.until("it is paid", async || shop.bot_get(&id).await.body["status"] == "paid").await;
+    shop.shop.world.bot().fail(0);
+    shop.until("the bot heard", async || !notices(&shop).await.is_empty()).await;
+    shop.pass(10 * MINUTE, SECOND).await;
+    assert_eq!(notices(&shop).await, [("tg-20".to_owned(), "paid".to_owned())]);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_refuses_for_a_day_becomes_a_question_and_is_told_when_a_person_says_so() {
+    let shop = Counter::open().await;
+    shop.shop.world.bot().fail(u32::MAX);
+    assert_eq!(shop.bot_post(&bot_wish("tg-21", 700)).await.status, 201);
+    shop.until_invoices(1).await;
+    shop.aipay().guest_pays(&shop.invoice().id);
+    shop.until("it is refused", async || shop.get("/api/v1/jobs").await.text.contains("notify")).await;
+    shop.until_by(MINUTE, "somebody is asked", async || shop.questions().await == ["bot_silent"]).await;
+    assert!(shop.clock.now().since(kassad::host::clock::Monotonic::default()) >= 24 * 60 * MINUTE, "not sooner");
+    let jobs = shop.get("/api/v1/jobs").await.body["jobs"].clone();
+    assert_eq!((&jobs[0]["kind"], &jobs[0]["state"]), (&json!("notify"), &json!("question")), "{jobs}");
+    shop.shop.world.bot().fail(0);
+    assert_eq!(shop.post(&format!("/api/v1/jobs/{}/retry", jobs[0]["id"]), &json!({})).await.status, 200);
+    shop.until("the bot heard", async || notices(&shop).await.len() == 1).await;
+    shop.until("nobody is asked any more", async || shop.questions().await.is_empty()).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_without_a_webhook_leaves_no_work_behind() {
+    let mut shop = Counter::open().await;
+    shop.stop().await;
+    let mut config = shop.config();
+    config.bots[0].webhook = None;
+    shop.start_with(&config).await;
+    let said = shop.bot_post(&bot_wish("tg-22", 700)).await;
+    let id = said.body["invoice_id"].as_str().unwrap().to_owned();
+    shop.until_invoices(1).await;
+    shop.aipay().guest_pays(&shop.invoice().id);
+    shop.until("it is paid", async || shop.bot_get(&id).await.body["status"] == "paid").await;
+    let none = async || shop.get("/api/v1/jobs").await.body["jobs"] == json!([]);
+    shop.until("nothing is left to do", none).await;
+    assert!(notices(&shop).await.is_empty());
+    shop.close().await;
+}
+
 // ---- F01: power ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -374,6 +374,14 @@ pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
     let Some(status) = bot_status(row.attempt.state) else {
         return Ok(());
     };
+    // What the bot did not hear yet is no longer true: it hears how it is now, and nothing older after it.
+    for older in tx.jobs_of(row.order)?.iter().filter(|job| job.kind == JobKind::Notify && job.attempt == Some(row.id))
+    {
+        if older.document != notice(status, row.id) && older.state != JobState::Done {
+            tx.set_job(older, JobState::Done, older.tries, Some(&Reason::new("superseded", "")))?;
+            heard(tx, older)?;
+        }
+    }
     let amount = row.attempt.evidence.as_ref().map_or(row.attempt.amount, |evidence| evidence.amount);
     let body = json!({
         "status": status,
@@ -388,11 +396,15 @@ pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
         target: bot,
         order: row.order,
         attempt: Some(row.id),
-        document: &format!("{status}:{}", row.id),
+        document: &notice(status, row.id),
         no,
         body: body.to_string(),
     })?;
     Ok(())
+}
+
+fn notice(status: &str, attempt: AttemptId) -> String {
+    format!("{status}:{attempt}")
 }
 
 /// The name under which a bot knows an attempt.
@@ -413,8 +425,36 @@ pub fn bot_status(state: State) -> Option<&'static str> {
 /// Writes down how the delivery of a bot's notice went.
 pub fn told(tx: &Tx<'_>, job: JobId, accepted: Result<(), Reason>) -> Result<(), Fault> {
     let job = tx.job(job)?;
+    if !job.state.is_open() {
+        // A newer notice took its place while it was on its way.
+        return Ok(());
+    }
     match accepted {
-        Ok(()) => tx.set_job(&job, JobState::Done, job.tries + 1, None),
+        Ok(()) => {
+            tx.set_job(&job, JobState::Done, job.tries + 1, None)?;
+            heard(tx, &job)
+        }
         Err(reason) => tx.set_job(&job, JobState::Queued, job.tries, Some(&Reason::new(&reason.code, ""))),
     }
+}
+
+/// A bot refused its notice for too long: a person has to look, and may have it told again ([`retry`]).
+pub fn give_up_telling(tx: &Tx<'_>, job: JobId) -> Result<(), Fault> {
+    let job = tx.job(job)?;
+    if !job.state.is_open() {
+        return Ok(());
+    }
+    tx.set_job(&job, JobState::Question, job.tries, Some(&Reason::new("bot_silent", "")))?;
+    let args = vec![("bot", job.target.clone())];
+    tx.ask(&NewQuestion { code: "bot_silent", order: Some(job.order), attempt: job.attempt, inbox: None, args })
+}
+
+/// Nobody needs to look after a notice any more.
+fn heard(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
+    for question in tx.questions_of(job.order)? {
+        if question.code == "bot_silent" && question.attempt == job.attempt {
+            tx.answer(question.id, "kassad", "", "told")?;
+        }
+    }
+    Ok(())
 }

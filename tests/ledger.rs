@@ -14,7 +14,7 @@ use kassad::flows::{Rules, Station, reconcile, settle};
 use kassad::host::ids::Ids;
 use kassad::ledger::attempts::AttemptRow;
 use kassad::ledger::orders::PartState;
-use kassad::ledger::outbox::{JobKind, NewJob};
+use kassad::ledger::outbox::{JobKind, JobState, NewJob};
 use kassad::ledger::questions::NewQuestion;
 use kassad::ledger::{Errand, Fault, Gate, GatePoint, Ledger, Reader, Tx, journal, open_gate};
 use std::path::{Path, PathBuf};
@@ -375,6 +375,37 @@ fn a_print_that_cannot_be_read_is_held_for_a_person_and_the_next_one_is_due() {
     assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, next);
     shop.ledger.decide(NOW, |tx| settle::retry(tx, bad)).unwrap();
     assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, bad, "a person takes it up again");
+}
+
+#[test]
+fn what_a_person_must_look_at_is_listed_first_and_never_hidden_by_a_backlog() {
+    let mut shop = Shop::open();
+    let row = shop.plan(&wish("1")).unwrap();
+    let ids = shop.ledger.decide(NOW, |tx| {
+        let job = |no| NewJob {
+            kind: JobKind::Print,
+            target: "hot",
+            order: row.order,
+            attempt: None,
+            document: "ticket",
+            no,
+            body: "{}".to_owned(),
+        };
+        let ids: Vec<_> = (1..=300).map(|no| tx.add_job(&job(no)).unwrap().unwrap()).collect();
+        for id in [ids[250], ids[299]] {
+            tx.set_job(&tx.job(id)?, JobState::Question, 0, Some(&Reason::new("order_changed", "")))?;
+        }
+        tx.ask(&NewQuestion { code: "unresolved", attempt: Some(row.id), ..NewQuestion::default() })?;
+        for order in [None, Some(row.order)] {
+            tx.ask(&NewQuestion { code: "unreadable", order, ..NewQuestion::default() })?;
+        }
+        Ok(ids)
+    });
+    let ids = ids.unwrap();
+    let listed: Vec<_> = shop.ledger.view().listed_jobs(200).unwrap().into_iter().map(|job| job.id).collect();
+    assert_eq!((listed.len(), &listed[..4]), (200, &[ids[299], ids[250], ids[0], ids[1]][..]));
+    let asked = shop.ledger.view().listed_questions(2).unwrap();
+    assert_eq!(asked.iter().map(|question| question.id.0).collect::<Vec<_>>(), [1, 3]);
 }
 
 #[test]

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use crate::shop::{Bare, Counter, NOON, PHONE, wish};
-use kassad::daemon::{Daemon, StartFault};
+use kassad::daemon::{self, Daemon, StartFault};
 use kassad::host::lock::LockFault;
+use kassad::host::tasks::Stop;
+use kassad::http;
 use kassad::sandbox::Stage;
 use kassad::sandbox::aipay::{WebhookMode, sign};
 use kassad::sandbox::faults::{Fault, Rule};
@@ -237,7 +239,7 @@ async fn a_bot_hears_of_an_invoice_that_failed() {
     shop.close().await;
 }
 
-async fn notices(shop: &Counter) -> Vec<(String, String)> {
+fn notices(shop: &Counter) -> Vec<(String, String)> {
     let events = shop.shop.world.bot().events();
     events.into_iter().map(|event| (event.external_id, event.status)).collect()
 }
@@ -258,9 +260,9 @@ async fn a_bot_that_did_not_hear_of_the_expiry_hears_of_the_late_payment_only() 
     assert!(shop.aipay().guest_pays_late(&shop.invoice().id));
     shop.until("it is paid", async || shop.bot_get(&id).await.body["status"] == "paid").await;
     shop.shop.world.bot().fail(0);
-    shop.until("the bot heard", async || !notices(&shop).await.is_empty()).await;
+    shop.until("the bot heard", async || !notices(&shop).is_empty()).await;
     shop.pass(10 * MINUTE, SECOND).await;
-    assert_eq!(notices(&shop).await, [("tg-20".to_owned(), "paid".to_owned())]);
+    assert_eq!(notices(&shop), [("tg-20".to_owned(), "paid".to_owned())]);
     shop.close().await;
 }
 
@@ -278,7 +280,7 @@ async fn a_bot_that_refuses_for_a_day_becomes_a_question_and_is_told_when_a_pers
     assert_eq!((&jobs[0]["kind"], &jobs[0]["state"]), (&json!("notify"), &json!("question")), "{jobs}");
     shop.shop.world.bot().fail(0);
     assert_eq!(shop.post(&format!("/api/v1/jobs/{}/retry", jobs[0]["id"]), &json!({})).await.status, 200);
-    shop.until("the bot heard", async || notices(&shop).await.len() == 1).await;
+    shop.until("the bot heard", async || notices(&shop).len() == 1).await;
     shop.until("nobody is asked any more", async || shop.questions().await.is_empty()).await;
     shop.close().await;
 }
@@ -297,7 +299,7 @@ async fn a_bot_without_a_webhook_leaves_no_work_behind() {
     shop.until("it is paid", async || shop.bot_get(&id).await.body["status"] == "paid").await;
     let none = async || shop.get("/api/v1/jobs").await.body["jobs"] == json!([]);
     shop.until("nothing is left to do", none).await;
-    assert!(notices(&shop).await.is_empty());
+    assert!(notices(&shop).is_empty());
     shop.close().await;
 }
 
@@ -1610,6 +1612,36 @@ async fn a_flood_of_forgeries_is_shut_out_and_a_genuine_notice_still_gets_in() {
     shop.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_place_is_turned_away_at_once() {
+    let shop = Counter::open().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let (hand, stop) = Stop::pair();
+    let router = axum::Router::new().route("/", axum::routing::get(async || "hello"));
+    let spawner = daemon::spawner(stop.clone());
+    let face = http::serve_at_most(2, listener, router, shop.clock.clone(), spawner, stop);
+    let story = async {
+        let ask = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (mut one, mut two) = (Bare::open(to).await, Bare::open(to).await);
+        for guest in [&mut one, &mut two] {
+            guest.say(ask).await;
+            guest.until("hello").await;
+        }
+        let said = Bare::open(to).await.rest().await;
+        assert!(said.starts_with("HTTP/1.1 429 "), "{said}");
+        drop(one);
+        // Its place comes back.
+        let mut said = String::new();
+        while !said.contains("hello") {
+            said = shop.raw(to, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        }
+        hand.give();
+    };
+    tokio::join!(face, story);
+    shop.close().await;
+}
+
 // ---- the page and the machines around it ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -1655,6 +1687,38 @@ async fn health_readiness_and_measures_are_told() {
     }
     assert_eq!(shop.get("/").await.status, 200);
     assert_eq!(shop.get("/openapi.json").await.status, 200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f18_a_ledger_that_cannot_commit_is_not_ready_until_it_can() {
+    let shop = Counter::open().await;
+    assert_eq!(shop.get("/readyz").await.status, 200);
+    // The disk is full: SQLite reads, and takes nothing.
+    let disk = rusqlite::Connection::open(shop.folder.path().join("ledger.db")).unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full_journal BEFORE INSERT ON journal BEGIN SELECT raise(ROLLBACK, 'disk full'); END;
+         CREATE TRIGGER full_meta BEFORE INSERT ON meta BEGIN SELECT raise(ROLLBACK, 'disk full'); END;",
+    )
+    .unwrap();
+    assert_eq!(shop.get("/readyz").await.status, 200, "proven a moment ago, and the card is spared");
+    let order = shop.order();
+    let said = shop.try_pay(order, "cash").await;
+    assert_eq!((said.status, &said.body["code"]), (503, &json!("storage")), "{}", said.text);
+    let ready = shop.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{} after {}", ready.text, said.text);
+    disk.execute_batch("DROP TRIGGER full_journal; DROP TRIGGER full_meta").unwrap();
+    assert_eq!(shop.get("/readyz").await.status, 200, "a probe of its own finds out");
+    // After a quiet minute a failure is found without a payment.
+    disk.execute_batch(
+        "CREATE TRIGGER full_meta BEFORE INSERT ON meta BEGIN SELECT raise(ROLLBACK, 'disk full'); END;",
+    )
+    .unwrap();
+    shop.pass(2 * MINUTE, SECOND).await;
+    assert_eq!(shop.get("/readyz").await.status, 503);
+    disk.execute_batch("DROP TRIGGER full_meta").unwrap();
+    let id = shop.pay(order, "cash").await;
+    shop.is_sold_once(order, &id, 6100, 0).await;
     shop.close().await;
 }
 

@@ -418,6 +418,10 @@ fn read_listen(root: &DeTable<'_>, source: &mut Source<'_>) -> Listen {
     if public.port() == local.port() && public.port() != 0 {
         section.fault(source, "local", "both listeners have the same port", "give each its own: 8790 and 8780");
     }
+    if !local.ip().is_loopback() {
+        let cure = "the counter page has no PIN in this version; keep it on 127.0.0.1";
+        section.fault(source, "local", format!("{local} can be reached from elsewhere"), cure);
+    }
     let public_invoices = section.flag(source, "public_invoices").unwrap_or(false);
     section.refuse_unknown(source);
     Listen { public, local, public_invoices }

@@ -368,8 +368,10 @@ impl Devices {
         });
         let mut bots = Vec::new();
         for (access, hears) in self.bots {
-            if let Some((web, bot)) = hears {
-                hire(workers, &format!("bot {}", bot.name), courier::run(office.clone(), web, bot));
+            let name = access.name.clone();
+            match hears {
+                Some((web, bot)) => hire(workers, &format!("bot {name}"), courier::run(office.clone(), web, bot)),
+                None => hire(workers, &format!("bot {name}"), courier::run_silent(office.clone(), name)),
             }
             bots.push(access);
         }

@@ -74,7 +74,7 @@ fn good_files_are_read() {
 #[test]
 fn bad_files_tell_every_fault_with_line_key_and_cure() {
     let files = files("bad");
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 8);
     for (name, text) in files {
         let faults = Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).expect_err(&name);
         let told: Vec<String> =

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use crate::shop::{Bare, Counter, NOON, PHONE, wish};
-use kassad::daemon::{Daemon, StartFault};
+use kassad::daemon::{self, Daemon, StartFault};
 use kassad::host::lock::LockFault;
+use kassad::host::tasks::Stop;
+use kassad::http;
 use kassad::sandbox::Stage;
 use kassad::sandbox::aipay::{WebhookMode, sign};
 use kassad::sandbox::faults::{Fault, Rule};
@@ -198,6 +200,35 @@ async fn a_bot_may_name_a_pos_order_and_closes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_may_write_the_pos_order_as_a_number_and_lines_as_an_empty_list() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    let mut wish = bot_wish("tg-6", 6100);
+    wish["order_id"] = json!(order);
+    let said = shop.bot_post(&wish).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+    wish["order_id"] = json!(order.to_string());
+    assert_eq!(shop.bot_post(&wish).await.body["invoice_id"], said.body["invoice_id"], "the same order");
+    let id = said.body["invoice_id"].as_str().unwrap().strip_prefix("inv_").unwrap();
+    assert_eq!(shop.payment(id).await["order_id"], order.to_string());
+    for bad in [json!(1.5), json!(-1), json!(true), json!([1]), json!("")] {
+        wish["order_id"] = bad.clone();
+        assert_eq!(shop.bot_post(&wish).await.status, 422, "{bad}");
+    }
+    let mut plain = bot_wish("tg-7", 500);
+    plain["lines"] = json!([]);
+    let said = shop.bot_post(&plain).await;
+    assert_eq!(said.status, 201, "{}", said.text);
+    assert_eq!(shop.bot_post(&bot_wish("tg-7", 500)).await.body["invoice_id"], said.body["invoice_id"]);
+    shop.until_invoices(2).await;
+    let invoice = shop.aipay().invoices().into_iter().find(|invoice| invoice.amount == 500).unwrap();
+    shop.aipay().guest_pays(&invoice.id);
+    shop.until_papers("hot", 1).await;
+    assert!(shop.papers("hot")[0].contains("2 плова"), "the ticket carries the description: {:?}", shop.papers("hot"));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bot_hears_of_an_invoice_that_failed() {
     let shop = Counter::open().await;
     assert_eq!(shop.bot_post(&bot_wish("tg-5", 500)).await.status, 201);
@@ -205,6 +236,70 @@ async fn a_bot_hears_of_an_invoice_that_failed() {
     shop.aipay().set_error(&shop.invoice().id);
     shop.until("the bot knows", async || !shop.shop.world.bot().events().is_empty()).await;
     assert_eq!(shop.shop.world.bot().events()[0].status, "error");
+    shop.close().await;
+}
+
+fn notices(shop: &Counter) -> Vec<(String, String)> {
+    let events = shop.shop.world.bot().events();
+    events.into_iter().map(|event| (event.external_id, event.status)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_did_not_hear_of_the_expiry_hears_of_the_late_payment_only() {
+    let shop = Counter::open().await;
+    shop.shop.world.bot().fail(u32::MAX);
+    let said = shop.bot_post(&bot_wish("tg-20", 700)).await;
+    let id = said.body["invoice_id"].as_str().unwrap().to_owned();
+    shop.until_invoices(1).await;
+    shop.until_by(2 * SECOND, "it expired", async || shop.bot_get(&id).await.body["status"] == "expired").await;
+    let is_refused = async || {
+        let jobs = shop.get("/api/v1/jobs").await.body["jobs"].clone();
+        jobs.as_array().unwrap().iter().any(|job| job["kind"] == "notify" && job["text"].is_string())
+    };
+    shop.until("the bot refused it", is_refused).await;
+    assert!(shop.aipay().guest_pays_late(&shop.invoice().id));
+    shop.until("it is paid", async || shop.bot_get(&id).await.body["status"] == "paid").await;
+    shop.shop.world.bot().fail(0);
+    shop.until("the bot heard", async || !notices(&shop).is_empty()).await;
+    shop.pass(10 * MINUTE, SECOND).await;
+    assert_eq!(notices(&shop), [("tg-20".to_owned(), "paid".to_owned())]);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_refuses_for_a_day_becomes_a_question_and_is_told_when_a_person_says_so() {
+    let shop = Counter::open().await;
+    shop.shop.world.bot().fail(u32::MAX);
+    assert_eq!(shop.bot_post(&bot_wish("tg-21", 700)).await.status, 201);
+    shop.until_invoices(1).await;
+    shop.aipay().guest_pays(&shop.invoice().id);
+    shop.until("it is refused", async || shop.get("/api/v1/jobs").await.text.contains("notify")).await;
+    shop.until_by(MINUTE, "somebody is asked", async || shop.questions().await == ["bot_silent"]).await;
+    assert!(shop.clock.now().since(kassad::host::clock::Monotonic::default()) >= 24 * 60 * MINUTE, "not sooner");
+    let jobs = shop.get("/api/v1/jobs").await.body["jobs"].clone();
+    assert_eq!((&jobs[0]["kind"], &jobs[0]["state"]), (&json!("notify"), &json!("question")), "{jobs}");
+    shop.shop.world.bot().fail(0);
+    assert_eq!(shop.post(&format!("/api/v1/jobs/{}/retry", jobs[0]["id"]), &json!({})).await.status, 200);
+    shop.until("the bot heard", async || notices(&shop).len() == 1).await;
+    shop.until("nobody is asked any more", async || shop.questions().await.is_empty()).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_without_a_webhook_leaves_no_work_behind() {
+    let mut shop = Counter::open().await;
+    shop.stop().await;
+    let mut config = shop.config();
+    config.bots[0].webhook = None;
+    shop.start_with(&config).await;
+    let said = shop.bot_post(&bot_wish("tg-22", 700)).await;
+    let id = said.body["invoice_id"].as_str().unwrap().to_owned();
+    shop.until_invoices(1).await;
+    shop.aipay().guest_pays(&shop.invoice().id);
+    shop.until("it is paid", async || shop.bot_get(&id).await.body["status"] == "paid").await;
+    let none = async || shop.get("/api/v1/jobs").await.body["jobs"] == json!([]);
+    shop.until("nothing is left to do", none).await;
+    assert!(notices(&shop).is_empty());
     shop.close().await;
 }
 
@@ -1199,6 +1294,59 @@ async fn a_printer_that_never_answers_prints_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_without_proof_comes_three_times_and_then_lets_the_next_one_pass() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    shop.printer("receipt").cut_connection_after(300);
+    let id = shop.pay(order, "cash").await;
+    let receipt = async || {
+        let prints = shop.payment(&id).await["prints"].clone();
+        let job = prints.as_array().unwrap().iter().find(|print| print["document"] == "receipt").cloned();
+        let jobs = shop.get("/api/v1/jobs").await.body["jobs"].clone();
+        let number = job.map_or(Value::Null, |job| job["job"].clone());
+        jobs.as_array().unwrap().iter().find(|job| job["id"] == number).cloned().unwrap_or(Value::Null)
+    };
+    for copy in 1..=3 {
+        let state = if copy < 3 { "suspect" } else { "held" };
+        let is_out = async || {
+            let job = receipt().await;
+            job["tries"] == copy && job["state"] == state
+        };
+        shop.until(&format!("copy {copy} is {state}"), is_out).await;
+        shop.printer("receipt").cut_connection_after(if copy < 3 { 300 } else { usize::MAX });
+    }
+    assert_eq!(shop.questions().await, ["print"]);
+    let next = shop.order();
+    let other = shop.pay(next, "cash").await;
+    shop.until_done(&other).await;
+    let held = receipt().await;
+    assert_eq!((&held["state"], &held["tries"]), (&json!("held"), &json!(3)), "it waits for a person: {held}");
+    assert_eq!(shop.post(&format!("/api/v1/jobs/{}/retry", held["id"]), &json!({})).await.status, 200);
+    shop.until_done(&id).await;
+    assert!(shop.papers("receipt").last().unwrap().contains(REPEAT), "{:?}", shop.papers("receipt"));
+    assert_eq!(shop.questions().await, Vec::<String>::new());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_one_way_printer_that_hangs_up_rudely_gets_no_second_copy() {
+    let shop = Counter::open().await;
+    shop.printer("receipt").set_state(PrinterState::Silent);
+    shop.printer("receipt").cut_connection_after(300);
+    let order = shop.order();
+    let id = shop.pay(order, "cash").await;
+    let is_sent = async || {
+        let prints = shop.payment(&id).await["prints"].clone();
+        prints.as_array().unwrap().iter().any(|print| print["document"] == "receipt" && print["state"] == "sent")
+    };
+    shop.until("the receipt is sent", is_sent).await;
+    shop.pass(MINUTE, SECOND / 10).await;
+    assert!(is_sent().await);
+    assert_eq!(shop.papers("receipt"), Vec::<String>::new(), "not one copy more");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_receipt_printed_once_more_by_a_person_says_so() {
     let shop = Counter::open().await;
     let order = shop.order();
@@ -1315,13 +1463,42 @@ async fn bad_requests_get_a_clear_answer_and_move_nothing() {
     assert_eq!(shop.post("/api/v1/payments", &tiyn).await.body["code"], "tiyn");
     assert_eq!(shop.get("/api/v1/payments/nobody").await.status, 404);
     assert_eq!(shop.get("/api/v1/payments?state=nonsense").await.status, 400);
-    let request =
-        "POST /api/v1/payments HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{\"tender\"";
+    let request = "POST /api/v1/payments HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{\"tender\"";
     assert!(shop.raw(shop.local(), request.as_bytes()).await.starts_with("HTTP/1.1 400"));
     let large = json!({ "reference": "x".repeat(70_000), "total": 1, "tender": "cash" });
     assert_eq!(shop.post("/api/v1/payments", &large).await.status, 413);
     assert!(shop.get("/api/v1/payments").await.body["payments"].as_array().unwrap().is_empty());
     assert!(shop.till().operations().is_empty());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_page_in_the_cashiers_browser_moves_nothing() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    let (to, body) = (shop.local(), wish(order, "cash").to_string());
+    let write = async |path: &str, head: &str, body: &str| {
+        let length = body.len();
+        let text = format!("POST {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{head}\r\n{body}");
+        shop.raw(to, text.as_bytes()).await.split(' ').nth(1).unwrap_or_default().to_owned()
+    };
+    let json = "content-type: application/json\r\n";
+    let form = format!("host: {to}\r\norigin: http://evil.kz\r\ncontent-type: text/plain\r\n");
+    assert_eq!(write("/api/v1/payments", &form, &body).await, "403", "a simple form");
+    let plain = format!("host: {to}\r\ncontent-type: text/plain\r\n");
+    assert_eq!(write("/api/v1/payments", &plain, &body).await, "415", "a form of an old browser");
+    let rebound = format!("host: evil.kz:8780\r\norigin: http://evil.kz:8780\r\n{json}");
+    assert_eq!(write("/api/v1/payments", &rebound, &body).await, "421", "a name that was pointed at us");
+    assert!(shop.get("/api/v1/payments").await.body["payments"].as_array().unwrap().is_empty());
+    let page = format!("host: {to}\r\norigin: http://{to}\r\n{json}");
+    assert_eq!(write("/api/v1/payments", &page, &body).await, "201", "the counter page");
+    // Writes without a body: no simple form can name our header.
+    assert_eq!(write("/api/v1/jobs/4711/retry", &format!("host: {to}\r\n"), "").await, "415");
+    assert_eq!(write("/api/v1/jobs/4711/retry", &format!("host: {to}\r\nx-kassad: 1\r\n"), "").await, "404");
+    assert_eq!(write("/api/v1/jobs/4711/retry", &format!("host: {to}\r\norigin: http://{to}\r\n"), "").await, "404");
+    // A bot is known by its key, under whatever name it calls.
+    let bot = format!("host: kassa.lan\r\nauthorization: Bearer {SANDBOX_SECRET}\r\n");
+    assert_eq!(write("/v1/invoices", &bot, &bot_wish("tg-9", 500).to_string()).await, "201");
     shop.close().await;
 }
 
@@ -1435,6 +1612,36 @@ async fn a_flood_of_forgeries_is_shut_out_and_a_genuine_notice_still_gets_in() {
     shop.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_without_a_place_is_turned_away_at_once() {
+    let shop = Counter::open().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let to = listener.local_addr().unwrap();
+    let (hand, stop) = Stop::pair();
+    let router = axum::Router::new().route("/", axum::routing::get(async || "hello"));
+    let spawner = daemon::spawner(stop.clone());
+    let face = http::serve_at_most(2, listener, router, shop.clock.clone(), spawner, stop);
+    let story = async {
+        let ask = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let (mut one, mut two) = (Bare::open(to).await, Bare::open(to).await);
+        for guest in [&mut one, &mut two] {
+            guest.say(ask).await;
+            guest.until("hello").await;
+        }
+        let said = Bare::open(to).await.rest().await;
+        assert!(said.starts_with("HTTP/1.1 429 "), "{said}");
+        drop(one);
+        // Its place comes back.
+        let mut said = String::new();
+        while !said.contains("hello") {
+            said = shop.raw(to, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        }
+        hand.give();
+    };
+    tokio::join!(face, story);
+    shop.close().await;
+}
+
 // ---- the page and the machines around it ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -1480,6 +1687,38 @@ async fn health_readiness_and_measures_are_told() {
     }
     assert_eq!(shop.get("/").await.status, 200);
     assert_eq!(shop.get("/openapi.json").await.status, 200);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f18_a_ledger_that_cannot_commit_is_not_ready_until_it_can() {
+    let shop = Counter::open().await;
+    assert_eq!(shop.get("/readyz").await.status, 200);
+    // The disk is full: SQLite reads, and takes nothing.
+    let disk = rusqlite::Connection::open(shop.folder.path().join("ledger.db")).unwrap();
+    disk.execute_batch(
+        "CREATE TRIGGER full_journal BEFORE INSERT ON journal BEGIN SELECT raise(ROLLBACK, 'disk full'); END;
+         CREATE TRIGGER full_meta BEFORE INSERT ON meta BEGIN SELECT raise(ROLLBACK, 'disk full'); END;",
+    )
+    .unwrap();
+    assert_eq!(shop.get("/readyz").await.status, 200, "proven a moment ago, and the card is spared");
+    let order = shop.order();
+    let said = shop.try_pay(order, "cash").await;
+    assert_eq!((said.status, &said.body["code"]), (503, &json!("storage")), "{}", said.text);
+    let ready = shop.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{} after {}", ready.text, said.text);
+    disk.execute_batch("DROP TRIGGER full_journal; DROP TRIGGER full_meta").unwrap();
+    assert_eq!(shop.get("/readyz").await.status, 200, "a probe of its own finds out");
+    // After a quiet minute a failure is found without a payment.
+    disk.execute_batch(
+        "CREATE TRIGGER full_meta BEFORE INSERT ON meta BEGIN SELECT raise(ROLLBACK, 'disk full'); END;",
+    )
+    .unwrap();
+    shop.pass(2 * MINUTE, SECOND).await;
+    assert_eq!(shop.get("/readyz").await.status, 503);
+    disk.execute_batch("DROP TRIGGER full_meta").unwrap();
+    let id = shop.pay(order, "cash").await;
+    shop.is_sold_once(order, &id, 6100, 0).await;
     shop.close().await;
 }
 

@@ -14,7 +14,7 @@ use kassad::flows::{Rules, Station, reconcile, settle};
 use kassad::host::ids::Ids;
 use kassad::ledger::attempts::AttemptRow;
 use kassad::ledger::orders::PartState;
-use kassad::ledger::outbox::JobKind;
+use kassad::ledger::outbox::{JobKind, JobState, NewJob};
 use kassad::ledger::questions::NewQuestion;
 use kassad::ledger::{Errand, Fault, Gate, GatePoint, Ledger, Reader, Tx, journal, open_gate};
 use std::path::{Path, PathBuf};
@@ -346,6 +346,66 @@ fn a_flow_that_fails_undoes_all_of_itself() {
     assert_eq!(code_of(failed), "already_paid");
     assert_eq!((shop.ledger.commits(), shop.ledger.view().last_seq().unwrap().0), (0, 0));
     assert_eq!(shop.ledger.view().unfinished_jobs(10).unwrap(), []);
+}
+
+#[test]
+fn a_print_that_cannot_be_read_is_held_for_a_person_and_the_next_one_is_due() {
+    let mut shop = Shop::open();
+    let row = shop.plan(&wish("1")).unwrap();
+    let job = |no, body: &str| NewJob {
+        kind: JobKind::Print,
+        target: "receipt",
+        order: row.order,
+        attempt: Some(row.id),
+        document: "receipt",
+        no,
+        body: body.to_owned(),
+    };
+    let add = |tx: &Tx<'_>, no, body| tx.add_job(&job(no, body)).map(Option::unwrap);
+    let bad = shop.ledger.decide(NOW, |tx| add(tx, 1, "{\"receipt\":")).unwrap();
+    let next = shop.ledger.decide(NOW, |tx| add(tx, 2, "{}")).unwrap();
+    assert_eq!(shop.ledger.decide(NOW, |tx| settle::print_begin(tx, bad)).unwrap(), None);
+    let held = shop.ledger.view().job(bad).unwrap();
+    assert!(held.waits_for_a_person(), "{held:?}");
+    assert_eq!(shop.questions(), ["print"]);
+    assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, next);
+    // Out of paper is no reason to step aside: it resumes by itself, in its turn.
+    let paper = settle::Printed::Held(Reason::new("paper_out", ""));
+    shop.ledger.decide(NOW, |tx| settle::print_end(tx, next, &paper)).unwrap();
+    assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, next);
+    shop.ledger.decide(NOW, |tx| settle::retry(tx, bad)).unwrap();
+    assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, bad, "a person takes it up again");
+}
+
+#[test]
+fn what_a_person_must_look_at_is_listed_first_and_never_hidden_by_a_backlog() {
+    let mut shop = Shop::open();
+    let row = shop.plan(&wish("1")).unwrap();
+    let ids = shop.ledger.decide(NOW, |tx| {
+        let job = |no| NewJob {
+            kind: JobKind::Print,
+            target: "hot",
+            order: row.order,
+            attempt: None,
+            document: "ticket",
+            no,
+            body: "{}".to_owned(),
+        };
+        let ids: Vec<_> = (1..=300).map(|no| tx.add_job(&job(no)).unwrap().unwrap()).collect();
+        for id in [ids[250], ids[299]] {
+            tx.set_job(&tx.job(id)?, JobState::Question, 0, Some(&Reason::new("order_changed", "")))?;
+        }
+        tx.ask(&NewQuestion { code: "unresolved", attempt: Some(row.id), ..NewQuestion::default() })?;
+        for order in [None, Some(row.order)] {
+            tx.ask(&NewQuestion { code: "unreadable", order, ..NewQuestion::default() })?;
+        }
+        Ok(ids)
+    });
+    let ids = ids.unwrap();
+    let listed: Vec<_> = shop.ledger.view().listed_jobs(200).unwrap().into_iter().map(|job| job.id).collect();
+    assert_eq!((listed.len(), &listed[..4]), (200, &[ids[299], ids[250], ids[0], ids[1]][..]));
+    let asked = shop.ledger.view().listed_questions(2).unwrap();
+    assert_eq!(asked.iter().map(|question| question.id.0).collect::<Vec<_>>(), [1, 3]);
 }
 
 #[test]

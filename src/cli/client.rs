@@ -3,6 +3,7 @@
 use super::{EXIT_UNCLEAR, QueueAction, complain, read_config, say};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
+use crate::http::guard::OWN_HEADER;
 use crate::i18n::Lang;
 use crate::transport::Loss;
 use crate::transport::web::{Limits, Request, Trust, Web};
@@ -16,6 +17,9 @@ const LOOK_GAP: Duration = Duration::from_secs(1);
 
 /// How long an unclear payment is followed before the terminal is given back: the daemon goes on asking.
 const FOLLOW_UNCLEAR: Duration = Duration::from_secs(150);
+
+/// How often a payment is asked for while the answers are lost.
+const STARTS_MAX: u32 = 10;
 
 /// What `kassad pay` collects.
 pub(super) struct Wish {
@@ -44,18 +48,66 @@ impl Client {
     }
 
     async fn call(&self, request: Request) -> Result<Value, String> {
+        self.try_call(request).await.map_err(|loss| match loss {
+            Trouble::Away(cause) => format!("kassad does not answer ({cause}): is it running? systemctl status kassad"),
+            Trouble::Lost(cause) => format!("the answer was lost ({cause}): look with kassad queue"),
+            Trouble::Refused(_, text) => text,
+        })
+    }
+
+    async fn try_call(&self, request: Request) -> Result<Value, Trouble> {
         let request = request.query("lang", self.lang.word());
         let answer = self.web.send(&request, Limits::LIST).await.map_err(|loss| match loss {
-            Loss::NotSent(cause) => format!("kassad does not answer ({cause}): is it running? systemctl status kassad"),
-            Loss::Unknown(cause) => format!("the answer was lost ({cause}): look with kassad queue"),
+            Loss::NotSent(cause) => Trouble::Away(cause),
+            Loss::Unknown(cause) => Trouble::Lost(cause),
         })?;
         let body = answer.json().unwrap_or(Value::Null);
         if (200..300).contains(&answer.status) {
             return Ok(body);
         }
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        Err(format!("{} {} ({})", answer.status, text("title"), text("detail")))
+        let told = format!("{} {} ({})", answer.status, text("title"), text("detail"));
+        Err(Trouble::Refused(answer.status, told))
     }
+
+    /// Asks for a payment under one key until the daemon's word is here: what was lost once is asked for again, and made once (H2).
+    async fn start(&self, key: &str, body: &Value, clock: &Clock) -> Result<Value, (String, ExitCode)> {
+        let mut lost = None;
+        for _ in 0..STARTS_MAX {
+            let request = Request::post("/api/v1/payments").header("idempotency-key", key).json(body.to_string());
+            let trouble = match self.try_call(request).await {
+                Ok(payment) => return Ok(payment),
+                Err(trouble) => trouble,
+            };
+            match trouble {
+                Trouble::Away(cause) if lost.is_none() => {
+                    let text = format!("kassad does not answer ({cause}): is it running? systemctl status kassad");
+                    return Err((text, ExitCode::FAILURE));
+                }
+                // Only a clear no ends it; after a loss "not now" leaves open whether the first one was taken.
+                Trouble::Refused(status, text) if lost.is_none() || status < 500 => {
+                    return Err((text, ExitCode::FAILURE));
+                }
+                Trouble::Away(cause) | Trouble::Lost(cause) | Trouble::Refused(_, cause) => lost = Some(cause),
+            }
+            clock.sleep(LOOK_GAP).await;
+        }
+        let cause = lost.unwrap_or_default();
+        Err((
+            format!("the answer was lost ({cause}): look with kassad queue before asking again"),
+            ExitCode::from(EXIT_UNCLEAR),
+        ))
+    }
+}
+
+/// Why a call brought nothing.
+enum Trouble {
+    /// Nobody was reached.
+    Away(String),
+    /// Sent, and the answer did not come.
+    Lost(String),
+    /// Answered otherwise, with its status.
+    Refused(u16, String),
 }
 
 pub(super) async fn pay(config: &Path, lang: Lang, wish: &Wish, as_json: bool) -> ExitCode {
@@ -71,12 +123,11 @@ pub(super) async fn pay(config: &Path, lang: Lang, wish: &Wish, as_json: bool) -
         body["amount"] = json!(amount);
     }
     let key = format!("cli-{}", Ids::machine().name(16));
-    let request = Request::post("/api/v1/payments").header("idempotency-key", key).json(body.to_string());
-    let payment = match client.call(request).await {
+    let payment = match client.start(&key, &body, &Clock::machine()).await {
         Ok(payment) => payment,
-        Err(problem) => {
+        Err((problem, ended)) => {
             complain(&problem);
-            return ExitCode::FAILURE;
+            return ended;
         }
     };
     let id = payment["id"].as_str().unwrap_or_default().to_owned();
@@ -138,7 +189,7 @@ pub(super) async fn queue(config: &Path, lang: Lang, as_json: bool, action: Queu
         QueueAction::List => list(&client, as_json).await,
         QueueAction::Show { id } => show(&client, &id).await,
         QueueAction::Retry { id } => {
-            let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry"))).await;
+            let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry")).header(OWN_HEADER, "1")).await;
             done.map(|job| say(&format!("{id}  {}", job["state"].as_str().unwrap_or_default())))
         }
         QueueAction::Answer { id, by, because, outcome, transaction } => {
@@ -206,4 +257,67 @@ async fn show(client: &Client, id: &str) -> Result<(), String> {
     };
     say(&serde_json::to_string_pretty(&shown).unwrap_or_default());
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Wall;
+    use std::collections::BTreeSet;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// A daemon that loses its first answers; what it was asked under, and how the client ended.
+    async fn start(losses: usize) -> (Vec<String>, Result<Value, (String, ExitCode)>) {
+        let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client { web: Web::open(&address, &Trust::Roots).unwrap(), lang: Lang::En };
+        let (clock, keys) = (Clock::manual(Wall(0)), std::sync::Mutex::new(Vec::new()));
+        let serve = async {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (mut all, mut piece) = (String::new(), [0; 1024]);
+                while !all.ends_with("{\"a\":1}") {
+                    let count = stream.read(&mut piece).await.unwrap();
+                    all.push_str(std::str::from_utf8(&piece[..count]).unwrap());
+                }
+                let key = all.lines().find_map(|line| line.strip_prefix("idempotency-key: ")).unwrap().to_owned();
+                keys.lock().unwrap().push(key);
+                if keys.lock().unwrap().len() > losses {
+                    let answer =
+                        "HTTP/1.1 201 Created\r\ncontent-length: 10\r\nconnection: close\r\n\r\n{\"id\":\"x\"}";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+        };
+        let time = async {
+            loop {
+                clock.advance(LOOK_GAP);
+                tokio::task::yield_now().await;
+            }
+        };
+        let body = json!({ "a": 1 });
+        let ended = tokio::select! {
+            ended = client.start("cli-1", &body, &clock) => ended,
+            () = serve => unreachable!(),
+            () = time => unreachable!(),
+        };
+        (keys.into_inner().unwrap(), ended)
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_asked_for_again_under_the_same_key() {
+        let (keys, ended) = start(3).await;
+        assert_eq!(ended.unwrap()["id"], "x");
+        assert_eq!((keys.len(), keys.into_iter().collect::<BTreeSet<_>>()), (4, BTreeSet::from(["cli-1".to_owned()])));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_never_comes_is_unclear() {
+        let (keys, ended) = start(usize::MAX).await;
+        assert_eq!(keys.len(), 10);
+        assert_eq!(ended.unwrap_err().1, ExitCode::from(EXIT_UNCLEAR));
+    }
 }

@@ -31,8 +31,8 @@ pub(super) async fn run(path: &Path) -> ExitCode {
             return std::future::pending().await;
         };
         loop {
-            // Alive means that the ledger answers: a daemon that cannot commit is better started again.
-            if office.writer.decide(|tx| tx.probe()).await.is_ok() {
+            // Alive means that the ledger takes commits: a daemon that cannot commit is better started again.
+            if office.writer.prove(&office.clock).await.is_ok() {
                 systemd::alive();
             }
             office.clock.sleep(pause).await;

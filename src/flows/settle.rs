@@ -10,10 +10,13 @@ use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Imprint, PaymentLine, Receipt};
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::orders::{Closing, OrderRow, PartState};
-use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
+use crate::ledger::outbox::{self, JobKind, JobRow, JobState, NewJob};
 use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, View, refused};
 use serde_json::json;
+
+/// Copies of one job that may come out without proof before a person is asked.
+const COPIES_MAX: i64 = 3;
 
 /// An attempt has just become `paid`: its part, its order and everything that must follow.
 pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
@@ -344,9 +347,17 @@ pub fn print_begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)
     if !job.state.is_open() {
         return Ok(None);
     }
+    let Ok(document) = serde_json::from_str(&job.body) else {
+        hold_for_a_person(tx, &job, outbox::BROKEN_JOB)?;
+        return Ok(None);
+    };
+    // Interrupted in the last copy that may come without asking: nobody knows what came out, and no more comes by itself.
+    if job.state == JobState::Sending && job.tries >= COPIES_MAX {
+        hold_for_a_person(tx, &job, outbox::UNPROVEN)?;
+        return Ok(None);
+    }
     let copy = job.tries + 1;
     tx.set_job(&job, JobState::Sending, copy, None)?;
-    let document = serde_json::from_str(&job.body)?;
     Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX) })))
 }
 
@@ -369,8 +380,9 @@ pub enum Printed {
 pub fn print_end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault> {
     let job = tx.job(job)?;
     match printed {
-        Printed::Confirmed => tx.set_job(&job, JobState::Confirmed, job.tries, None),
-        Printed::Sent => tx.set_job(&job, JobState::Sent, job.tries, None),
+        Printed::Confirmed => came_out(tx, &job, JobState::Confirmed),
+        Printed::Sent => came_out(tx, &job, JobState::Sent),
+        Printed::Suspect(_) if job.tries >= COPIES_MAX => hold_for_a_person(tx, &job, outbox::UNPROVEN),
         Printed::Suspect(reason) => {
             tx.set_job(&job, JobState::Suspect, job.tries, Some(&Reason::new(&reason.code, "")))
         }
@@ -380,6 +392,29 @@ pub fn print_end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault
         }
         Printed::Held(reason) => tx.set_job(&job, JobState::Held, job.tries, Some(&Reason::new(&reason.code, ""))),
     }
+}
+
+/// The paper is there: nobody is asked about this job any more, but about the next of the order that still waits for a person.
+fn came_out(tx: &Tx<'_>, job: &JobRow, state: JobState) -> Result<(), Fault> {
+    tx.set_job(job, state, job.tries, None)?;
+    for question in tx.questions_of(job.order)?.iter().filter(|question| question.code == "print") {
+        tx.answer(question.id, "kassad", "", "printed")?;
+        for other in tx.jobs_of(job.order)?.iter().filter(|job| job.waits_for_a_person()) {
+            ask_about_paper(tx, other)?;
+        }
+    }
+    Ok(())
+}
+
+/// One bad job never blocks its printer: it steps aside until a person takes it up again ([`retry`]).
+fn hold_for_a_person(tx: &Tx<'_>, job: &JobRow, code: &str) -> Result<(), Fault> {
+    tx.set_job(job, JobState::Held, job.tries, Some(&Reason::new(code, "")))?;
+    ask_about_paper(tx, job)
+}
+
+fn ask_about_paper(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
+    let args = vec![("printer", job.target.clone())];
+    tx.ask(&NewQuestion { code: "print", order: Some(job.order), attempt: job.attempt, inbox: None, args })
 }
 
 /// A person wants a job done (again). A print that was out once comes marked.
@@ -403,6 +438,14 @@ pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
     let Some(status) = bot_status(row.attempt.state) else {
         return Ok(());
     };
+    // What the bot did not hear yet is no longer true: it hears how it is now, and nothing older after it.
+    for older in tx.jobs_of(row.order)?.iter().filter(|job| job.kind == JobKind::Notify && job.attempt == Some(row.id))
+    {
+        if older.document != notice(status, row.id) && older.state != JobState::Done {
+            tx.set_job(older, JobState::Done, older.tries, Some(&Reason::new("superseded", "")))?;
+            heard(tx, older)?;
+        }
+    }
     let amount = row.attempt.evidence.as_ref().map_or(row.attempt.amount, |evidence| evidence.amount);
     let body = json!({
         "status": status,
@@ -417,11 +460,15 @@ pub fn tell_bot(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
         target: bot,
         order: row.order,
         attempt: Some(row.id),
-        document: &format!("{status}:{}", row.id),
+        document: &notice(status, row.id),
         no,
         body: body.to_string(),
     })?;
     Ok(())
+}
+
+fn notice(status: &str, attempt: AttemptId) -> String {
+    format!("{status}:{attempt}")
 }
 
 /// The name under which a bot knows an attempt.
@@ -442,8 +489,36 @@ pub fn bot_status(state: State) -> Option<&'static str> {
 /// Writes down how the delivery of a bot's notice went.
 pub fn told(tx: &Tx<'_>, job: JobId, accepted: Result<(), Reason>) -> Result<(), Fault> {
     let job = tx.job(job)?;
+    if !job.state.is_open() {
+        // A newer notice took its place while it was on its way.
+        return Ok(());
+    }
     match accepted {
-        Ok(()) => tx.set_job(&job, JobState::Done, job.tries + 1, None),
+        Ok(()) => {
+            tx.set_job(&job, JobState::Done, job.tries + 1, None)?;
+            heard(tx, &job)
+        }
         Err(reason) => tx.set_job(&job, JobState::Queued, job.tries, Some(&Reason::new(&reason.code, ""))),
     }
+}
+
+/// A bot refused its notice for too long: a person has to look, and may have it told again ([`retry`]).
+pub fn give_up_telling(tx: &Tx<'_>, job: JobId) -> Result<(), Fault> {
+    let job = tx.job(job)?;
+    if !job.state.is_open() {
+        return Ok(());
+    }
+    tx.set_job(&job, JobState::Question, job.tries, Some(&Reason::new("bot_silent", "")))?;
+    let args = vec![("bot", job.target.clone())];
+    tx.ask(&NewQuestion { code: "bot_silent", order: Some(job.order), attempt: job.attempt, inbox: None, args })
+}
+
+/// Nobody needs to look after a notice any more.
+fn heard(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
+    for question in tx.questions_of(job.order)? {
+        if question.code == "bot_silent" && question.attempt == job.attempt {
+            tx.answer(question.id, "kassad", "", "told")?;
+        }
+    }
+    Ok(())
 }

@@ -13,7 +13,7 @@ pub fn stopping() {
     let _told = sd_notify::notify(&[NotifyState::Stopping]).is_ok();
 }
 
-/// Tells that the daemon is alive: only called when the ledger has just answered.
+/// Tells that the daemon is alive: only called when the ledger is proven to take commits.
 pub fn alive() {
     let _told = sd_notify::notify(&[NotifyState::Watchdog]).is_ok();
 }

@@ -23,7 +23,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Payments in one list.
+/// Payments, jobs or questions in one list.
 const PAYMENTS_MAX: u32 = 200;
 
 /// Characters of an idempotency key.
@@ -108,14 +108,14 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
         })
         .collect();
     let questions = faces.office.look(|view| {
-        let open = view.open_questions()?;
+        let open = view.listed_questions(PAYMENTS_MAX)?;
         let unasked = view.watched_all()?.into_iter().filter(|row| {
             row.attempt.state == AttemptState::Unresolved
                 && !open.iter().any(|question| question.attempt == Some(row.id))
         });
         let unclear = unasked.map(|row| shape::unclear(faces, view, &row, asked.lang));
         let asked = open.iter().map(|question| shape::question(faces, view, question, asked.lang));
-        asked.chain(unclear).collect::<Result<Vec<_>, _>>()
+        unclear.chain(asked).collect::<Result<Vec<_>, _>>()
     })?;
     let tenders: Vec<Tender> =
         faces.ways.iter().flat_map(|way| way.tenders.iter().copied()).chain([Tender::Cash]).collect();
@@ -381,7 +381,7 @@ async fn settle_it(asked: &Asked, id: QuestionId, headers: &HeaderMap, body: Bod
 async fn jobs(State(faces): State<Arc<Faces>>, uri: Uri, headers: HeaderMap) -> Response {
     let asked = Asked::new(faces, &uri, &headers);
     let shown = asked.faces.office.look(|view| {
-        view.unfinished_jobs(PAYMENTS_MAX)?
+        view.listed_jobs(PAYMENTS_MAX)?
             .iter()
             .map(|job| shape::job(view, job, asked.lang))
             .collect::<Result<Vec<_>, _>>()

@@ -81,6 +81,7 @@ struct Wanted {
     amount: Tiyn,
     phone: Phone,
     external_id: String,
+    order_id: Option<String>,
     description: String,
     key: String,
     content: String,
@@ -99,15 +100,33 @@ fn wanted(bot: &BotAccess, body: &Value) -> Result<Wanted, Refusal> {
     let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?.to_owned();
     let description = shape::given(body, "description").map(|value| shape::read_text(value, "description"));
     let description = description.transpose().map_err(|text| wrong(&text))?.unwrap_or_default();
-    let content = json!([amount, phone.digits(), description, body["order_id"], body["lines"]]).to_string();
+    let order_id = order_id(body)?;
+    let content = json!([amount, phone.digits(), description, order_id, lines(body)]).to_string();
     let key = format!("bot:{}:{external_id}", bot.name);
-    Ok(Wanted { amount, phone, external_id, description, key, content })
+    Ok(Wanted { amount, phone, external_id, order_id, description, key, content })
+}
+
+/// The POS's order, if the bot names one: a text, or the number as the POS itself writes it.
+fn order_id(body: &Value) -> Result<Option<String>, Refusal> {
+    let named = match shape::given(body, "order_id") {
+        None => return Ok(None),
+        Some(Value::String(id)) => Some(id.clone()),
+        Some(Value::Number(id)) => id.as_u64().map(|id| id.to_string()),
+        Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) => None,
+    };
+    let named = named.filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
+    named.map(Some).ok_or_else(|| wrong("order_id: the order's number in the POS, as a text or a whole number"))
+}
+
+/// The dishes, if the bot names any: an empty list says as little as none.
+fn lines(body: &Value) -> Option<&Value> {
+    shape::given(body, "lines").filter(|lines| lines.as_array().is_none_or(|lines| !lines.is_empty()))
 }
 
 async fn wish(faces: &Faces, bot: &BotAccess, body: &Value, wanted: Wanted) -> Result<Plan, Refusal> {
-    let Wanted { amount, phone, external_id, description, key, content } = wanted;
-    let (source, snapshot) = match body["order_id"].as_str() {
-        Some(order_id) => ("pos".to_owned(), pos_order(faces, order_id).await?),
+    let Wanted { amount, phone, external_id, order_id, description, key, content } = wanted;
+    let (source, snapshot) = match order_id {
+        Some(order_id) => ("pos".to_owned(), pos_order(faces, &order_id).await?),
         None => {
             let order = own_order(body, &external_id, &description, amount).map_err(|text| wrong(&text))?;
             (format!("bot:{}", bot.name), order)
@@ -129,7 +148,7 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value, wanted: Wanted) -> R
 
 /// Without lines the kitchen's ticket carries the description.
 fn own_order(body: &Value, external_id: &str, description: &str, amount: Tiyn) -> Result<Snapshot, String> {
-    let lines = match shape::given(body, "lines") {
+    let lines = match lines(body) {
         None => vec![Line {
             key: description.to_owned(),
             name: if description.trim().is_empty() { external_id.to_owned() } else { description.to_owned() },

@@ -39,9 +39,9 @@ async fn echo(Path(nonce): Path<String>) -> Result<String, StatusCode> {
     if is_plain { Ok(nonce) } else { Err(StatusCode::NOT_FOUND) }
 }
 
-/// Ready when the ledger takes commits; partners that are away do not stop the counter, they are named.
+/// Ready when the last commit held; partners that are away do not stop the counter, they are named.
 async fn ready(State(faces): State<Arc<Faces>>) -> Response {
-    let ledger = faces.office.writer.decide(|tx| tx.probe()).await;
+    let ledger = faces.office.writer.prove(&faces.office.clock).await;
     let partners: serde_json::Map<String, Value> = faces
         .office
         .devices

@@ -16,13 +16,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 pub mod api;
 pub mod compat;
 pub mod counter;
 pub mod events;
+pub mod guard;
 pub mod health;
 pub mod problem;
 pub mod shape;
@@ -40,8 +41,12 @@ const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for a request's body.
 pub const BODY_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connections open at once per listener; more wait to be accepted.
+/// Connections open at once per listener; more are turned away at once.
 const CONNECTIONS_MAX: usize = 512;
+
+/// What a connection hears for which there is no place.
+const NO_PLACE: &[u8] =
+    b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// How long open connections may finish after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -113,18 +118,26 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
         .merge(events::routes())
         .merge(compat::routes())
         .merge(health::routes())
+        .layer(axum::middleware::from_fn(guard::own_writes))
         .with_state(faces.clone())
 }
 
 /// Serves a router until the signal to stop; each connection is a task of its own, so a panic ends that connection only.
 pub async fn serve(listener: TcpListener, router: Router, clock: Clock, spawner: Spawner, stop: Stop) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    serve_at_most(CONNECTIONS_MAX, listener, router, clock, spawner, stop).await;
+}
+
+/// The same with a number of places.
+pub async fn serve_at_most(
+    places: usize,
+    listener: TcpListener,
+    router: Router,
+    clock: Clock,
+    spawner: Spawner,
+    stop: Stop,
+) {
+    let places = Arc::new(Semaphore::new(places));
     loop {
-        let place = tokio::select! {
-            biased;
-            () = stop.wait() => return,
-            place = places.clone().acquire_owned() => place,
-        };
         let accepted = tokio::select! {
             biased;
             () = stop.wait() => return,
@@ -133,6 +146,10 @@ pub async fn serve(listener: TcpListener, router: Router, clock: Clock, spawner:
         let Ok((stream, _peer)) = accepted else {
             // Out of descriptors for a moment: the places of finished connections come back.
             clock.sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            turn_away(stream);
             continue;
         };
         // Small answers leave at once; without it they only leave later.
@@ -155,6 +172,14 @@ pub async fn serve(listener: TcpListener, router: Router, clock: Clock, spawner:
             }
             drop(place);
         });
+    }
+}
+
+/// One write that cannot wait: a flood costs us nothing, and who came in good faith knows to come again.
+fn turn_away(stream: TcpStream) {
+    use std::io::Write;
+    if let Ok(mut stream) = stream.into_std() {
+        let _told = stream.write_all(NO_PLACE).is_ok();
     }
 }
 

@@ -36,15 +36,26 @@ pub fn routes() -> Router<Arc<Faces>> {
 #[derive(Debug, Default)]
 pub struct Flood(Mutex<(Monotonic, u32)>);
 
+/// What one more forgery means.
+#[derive(Debug, PartialEq, Eq)]
+struct Forgery {
+    /// The rest of the window gets 429.
+    is_flood: bool,
+    /// The first of its window is worth a line in the log, with how many the window before held.
+    before: Option<u32>,
+}
+
 impl Flood {
-    fn is_flooded(&self, clock: &Clock) -> bool {
+    fn count(&self, clock: &Clock) -> Forgery {
         let now = clock.now();
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.since(window.0) >= FORGED_WINDOW {
+        let is_first = window.1 == 0 || now.since(window.0) >= FORGED_WINDOW;
+        let before = is_first.then_some(window.1);
+        if is_first {
             *window = (now, 0);
         }
         window.1 = window.1.saturating_add(1);
-        window.1 > FORGED_MAX
+        Forgery { is_flood: window.1 > FORGED_MAX, before }
     }
 }
 
@@ -64,8 +75,11 @@ async fn receive(
     let headers = plain_headers(&headers);
     let Ok(verified) = door.scheme.verify(&door.secrets, &headers, &body) else {
         faces.forged.fetch_add(1, Ordering::Relaxed);
-        warn!(door = %name, "a body with a missing or wrong signature");
-        if faces.flood.is_flooded(&faces.office.clock) {
+        let forgery = faces.flood.count(&faces.office.clock);
+        if let Some(before) = forgery.before {
+            warn!(door = %name, before, "a body with a missing or wrong signature; more of them within a minute are only counted");
+        }
+        if forgery.is_flood {
             return StatusCode::TOO_MANY_REQUESTS;
         }
         return StatusCode::from_u16(door.scheme.forged_status()).unwrap_or(StatusCode::FORBIDDEN);
@@ -136,4 +150,22 @@ fn message(
     };
     let headers = serde_json::Value::Object(kept).to_string();
     Message { door: door.to_owned(), headers, body: verified.body().to_vec(), claim, event_key }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Wall;
+
+    #[test]
+    fn forgeries_are_told_once_a_window_with_the_count_of_the_one_before() {
+        let (clock, flood) = (Clock::manual(Wall(0)), Flood::default());
+        assert_eq!(flood.count(&clock), Forgery { is_flood: false, before: Some(0) });
+        for _ in 1..FORGED_MAX {
+            assert_eq!(flood.count(&clock), Forgery { is_flood: false, before: None });
+        }
+        assert_eq!(flood.count(&clock), Forgery { is_flood: true, before: None });
+        clock.advance(FORGED_WINDOW);
+        assert_eq!(flood.count(&clock), Forgery { is_flood: false, before: Some(FORGED_MAX + 1) });
+    }
 }

@@ -114,6 +114,20 @@ pub struct JobRow {
     pub created: Wall,
 }
 
+/// Why a print is held for a person: it was out as often as it may be, and nothing proves it.
+pub const UNPROVEN: &str = "unproven";
+
+/// Why a print is held for a person: its document cannot be read.
+pub const BROKEN_JOB: &str = "broken_job";
+
+impl JobRow {
+    /// Whether it is held until a person takes it up again; a job held for paper resumes by itself.
+    pub fn waits_for_a_person(&self) -> bool {
+        let code = self.reason.as_ref().map_or("", |reason| reason.code.as_str());
+        self.state == JobState::Held && [UNPROVEN, BROKEN_JOB].contains(&code)
+    }
+}
+
 /// A job to write down.
 #[derive(Clone, Debug)]
 pub struct NewJob<'a> {
@@ -208,9 +222,36 @@ impl View<'_> {
         self.jobs_where(tail, (target, limit))
     }
 
+    /// The oldest open job of a printer that does not wait for a person.
+    pub fn next_print(&self, printer: &str) -> Result<Option<JobRow>, Fault> {
+        let tail = "WHERE target = ?1 AND state IN ('queued', 'sending', 'suspect', 'held')
+             AND NOT (state = 'held' AND reason ->> '$.code' IN (?2, ?3)) ORDER BY id LIMIT 1";
+        Ok(self.jobs_where(tail, (printer, UNPROVEN, BROKEN_JOB))?.pop())
+    }
+
+    /// The open notices for a bot, those that were never refused first; a later one of an attempt waits for the earlier.
+    pub fn due_notices(&self, bot: &str, limit: u32) -> Result<Vec<JobRow>, Fault> {
+        let tail = "WHERE target = ?1 AND kind = 'notify' AND state IN ('queued', 'sending', 'suspect', 'held')
+             AND NOT EXISTS (SELECT 1 FROM jobs AS earlier WHERE earlier.order_id = jobs.order_id AND earlier.kind = 'notify'
+                 AND earlier.target = jobs.target AND earlier.attempt = jobs.attempt AND earlier.id < jobs.id
+                 AND earlier.state IN ('queued', 'sending', 'suspect', 'held'))
+             ORDER BY reason IS NOT NULL, id LIMIT ?2";
+        self.jobs_where(tail, (bot, limit))
+    }
+
     /// All jobs that a worker or a person still has to see to, oldest first.
     pub fn unfinished_jobs(&self, limit: u32) -> Result<Vec<JobRow>, Fault> {
         self.jobs_where("WHERE state IN ('queued', 'sending', 'suspect', 'held') ORDER BY id LIMIT ?1", [limit])
+    }
+
+    /// What the page shows: jobs that wait for a person first, the newest of them on top, then those that a worker still has to do.
+    pub fn listed_jobs(&self, limit: u32) -> Result<Vec<JobRow>, Fault> {
+        let asked = "(state = 'question' OR state = 'held' AND reason ->> '$.code' IN (?2, ?3))";
+        let tail = format!(
+            "WHERE state IN ('queued', 'sending', 'suspect', 'held', 'question')
+             ORDER BY {asked} DESC, CASE WHEN {asked} THEN -id ELSE id END LIMIT ?1"
+        );
+        self.jobs_where(&tail, (limit, UNPROVEN, BROKEN_JOB))
     }
 
     /// The jobs of an order, oldest first.

@@ -72,6 +72,11 @@ impl View<'_> {
         self.questions_where("ORDER BY id LIMIT 200", [])
     }
 
+    /// What the page shows: unclear money first, the newest on top, so that no backlog hides a new red line (I12).
+    pub fn listed_questions(&self, limit: u32) -> Result<Vec<QuestionRow>, Fault> {
+        self.questions_where("ORDER BY code IN ('unresolved', 'lost_create') DESC, id DESC LIMIT ?1", [limit])
+    }
+
     /// The open questions about an attempt.
     pub fn questions_about(&self, attempt: AttemptId) -> Result<Vec<QuestionRow>, Fault> {
         self.questions_where("AND attempt = ?1 ORDER BY id", [attempt.0])

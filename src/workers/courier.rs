@@ -22,6 +22,19 @@ const PAUSE_MAX: Duration = Duration::from_secs(300);
 /// The pause while there is nothing to retry but the ledger.
 const FAULT_PAUSE: Duration = Duration::from_secs(5);
 
+/// Refused for this long, a notice is a person's affair. Counted anew after a restart: only a running daemon knows how long it tried.
+const REFUSED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Notices looked at at once; those that were never refused come first, so that a backlog starves no new one.
+const NOTICES_MAX: u32 = 200;
+
+/// How often one notice was refused, and when it is due again.
+struct Pace {
+    since: Monotonic,
+    next: Monotonic,
+    back_off: BackOff,
+}
+
 /// In which form a bot wants its notices (`mission-apis` §1).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -61,26 +74,57 @@ pub async fn run(office: Office, web: Web, bot: Bot) {
     }
 }
 
-async fn serve(office: &Office, web: &Web, bot: &Bot) {
-    let mut ear = office.listen();
-    let mut paces: HashMap<JobId, (Monotonic, BackOff)> = HashMap::new();
-    loop {
-        let jobs = office.look(|view| view.open_jobs(&bot.name, 100)).unwrap_or_default();
-        paces.retain(|id, _| jobs.iter().any(|job| job.id == *id));
-        for job in &jobs {
-            let now = office.clock.now();
-            let (next, back_off) = paces.entry(job.id).or_insert((now, BackOff::default()));
-            if *next > now {
-                continue;
+/// Serves a bot without a webhook address: it hears nothing, so what was written down for it is done.
+pub async fn run_silent(office: Office, name: String) {
+    let stop = office.stop.clone();
+    let serve = async {
+        let mut ear = office.listen();
+        loop {
+            let jobs = office.look(|view| view.due_notices(&name, NOTICES_MAX)).unwrap_or_default();
+            for job in &jobs {
+                let id = job.id;
+                if let Err(fault) = office.writer.decide(move |tx| settle::told(tx, id, Ok(()))).await {
+                    warn!(bot = %name, %fault, "the ledger did not take that a bot hears nothing");
+                    office.clock.sleep(FAULT_PAUSE).await;
+                }
             }
-            let accepted = deliver(office, web, bot, job).await;
-            *next = office.clock.now().plus(back_off.pause(PAUSE_MAX));
-            let id = job.id;
-            if let Err(fault) = office.writer.decide(move |tx| settle::told(tx, id, accepted)).await {
-                warn!(bot = %bot.name, %fault, "the ledger did not take what came of a notice");
+            if jobs.is_empty() {
+                ear.changed_of(&["job"]).await;
             }
         }
-        let next = earliest(paces.values().map(|(next, _)| *next));
+    };
+    tokio::select! {
+        biased;
+        () = stop.wait() => {}
+        () = serve => {}
+    }
+}
+
+async fn serve(office: &Office, web: &Web, bot: &Bot) {
+    let mut ear = office.listen();
+    let mut paces: HashMap<JobId, Pace> = HashMap::new();
+    loop {
+        let jobs = office.look(|view| view.due_notices(&bot.name, NOTICES_MAX)).unwrap_or_default();
+        paces.retain(|id, _| jobs.iter().any(|job| job.id == *id));
+        let now = office.clock.now();
+        let is_due = |job: &&JobRow| paces.get(&job.id).is_none_or(|pace| pace.next <= now);
+        // One at a time: what was written down meanwhile is looked at before the next refused one.
+        if let Some(job) = jobs.iter().find(is_due) {
+            let accepted = deliver(office, web, bot, job).await;
+            let now = office.clock.now();
+            let pace = paces.entry(job.id).or_insert(Pace { since: now, next: now, back_off: BackOff::default() });
+            pace.next = now.plus(pace.back_off.pause(PAUSE_MAX));
+            let is_given_up = accepted.is_err() && now.since(pace.since) >= REFUSED_FOR;
+            let id = job.id;
+            let written = office.writer.decide(move |tx| {
+                if is_given_up { settle::give_up_telling(tx, id) } else { settle::told(tx, id, accepted) }
+            });
+            if let Err(fault) = written.await {
+                warn!(bot = %bot.name, %fault, "the ledger did not take what came of a notice");
+            }
+            continue;
+        }
+        let next = earliest(paces.values().map(|pace| pace.next));
         tokio::select! {
             _ = ear.changed_of(&["job"]) => {}
             () = until(&office.clock, next.or(Some(office.clock.now().plus(FAULT_PAUSE * 12)))) => {}

@@ -89,8 +89,13 @@ impl Counter {
 
     /// Starts the daemon on the ledger that is there.
     pub async fn start(&mut self) {
+        self.start_with(&self.config()).await;
+    }
+
+    /// Starts the daemon with another configuration.
+    pub async fn start_with(&mut self, config: &Config) {
         self.power.store(true, Ordering::SeqCst);
-        let daemon = Daemon::start(&self.config(), self.machine()).await.unwrap();
+        let daemon = Daemon::start(config, self.machine()).await.unwrap();
         self.aipay().set_webhook_url(Some(format!("http://{}/webhooks/aipay", daemon.public)));
         self.daemon = Some(daemon);
     }

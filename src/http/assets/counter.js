@@ -74,7 +74,7 @@ async function call(method, path, body, headers) {
   try {
     const reply = await fetch(path, {
       method, signal: stop.signal, cache: "no-store",
-      headers: { Accept: "application/json", "Accept-Language": view.lang || "ru", ...(body && { "Content-Type": "application/json" }), ...headers },
+      headers: { Accept: "application/json", "Accept-Language": view.lang || "ru", ...(body && { "Content-Type": "application/json" }), ...(method === "POST" && { "X-Kassad": "1" }), ...headers },
       body: body && JSON.stringify(body),
     });
     const json = await reply.json().catch(() => null);

@@ -3,7 +3,6 @@
 use super::{EXIT_UNCLEAR, QueueAction, complain, read_config, say};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
-use crate::http::guard::OWN_HEADER;
 use crate::i18n::Lang;
 use crate::transport::Loss;
 use crate::transport::web::{Limits, Request, Trust, Web};
@@ -189,7 +188,7 @@ pub(super) async fn queue(config: &Path, lang: Lang, as_json: bool, action: Queu
         QueueAction::List => list(&client, as_json).await,
         QueueAction::Show { id } => show(&client, &id).await,
         QueueAction::Retry { id } => {
-            let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry")).header(OWN_HEADER, "1")).await;
+            let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry"))).await;
             done.map(|job| say(&format!("{id}  {}", job["state"].as_str().unwrap_or_default())))
         }
         QueueAction::Answer { id, by, because, outcome, transaction } => {

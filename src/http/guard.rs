@@ -1,5 +1,5 @@
 //! Who may write at the local listener: the counter page, and programs of this machine. A browser lends any page on the web its way to
-//! loopback; what such a page cannot do is send JSON, name a header of ours, or hide whose it is (CSRF, DNS rebinding).
+//! loopback; what such a page cannot do is send JSON, or hide whose it is (CSRF, DNS rebinding).
 
 use super::lang;
 use super::problem::Problem;
@@ -8,9 +8,6 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
-
-/// The header by which a program without a body says that it means us; no form of a foreign page can send it.
-pub const OWN_HEADER: &str = "x-kassad";
 
 /// Lets reads pass, and writes of our own. Bots prove themselves by their key (`/v1/invoices`).
 pub async fn own_writes(request: Request, next: Next) -> Response {
@@ -37,8 +34,13 @@ fn judge(headers: &HeaderMap) -> Result<(), Problem> {
         Some(kind) if is_json(kind) => Ok(()),
         Some(kind) => Err(Problem::new(415, "not_json", format!("Content-Type: {kind}"))),
         None if has_body(headers) => Err(Problem::new(415, "not_json", "Content-Type is missing")),
-        None if origin.is_some() || headers.contains_key(OWN_HEADER) => Ok(()),
-        None => Err(Problem::new(415, "not_json", format!("without a body write the header {OWN_HEADER}: 1"))),
+        // Without a body and without an origin it is a program: browsers name the origin of every such request, and where it goes.
+        None => match text("sec-fetch-site") {
+            Some(site) if origin.is_none() && site != "same-origin" => {
+                Err(Problem::new(403, "foreign_origin", format!("Sec-Fetch-Site: {site}")))
+            }
+            Some(_) | None => Ok(()),
+        },
     }
 }
 
@@ -81,7 +83,8 @@ mod tests {
             (200, vec![("host", "[::1]:8780"), json]),
             (200, vec![host, json, ("origin", "http://127.0.0.1:8780")]),
             (200, vec![host, ("origin", "http://127.0.0.1:8780")]),
-            (200, vec![host, ("x-kassad", "1"), ("content-length", "0")]),
+            (200, vec![host, ("content-length", "0")]),
+            (403, vec![host, ("sec-fetch-site", "cross-site")]),
             (421, vec![json]),
             (421, vec![("host", "evil.kz"), json]),
             (421, vec![("host", "127.0.0.1.evil.kz:8780"), json]),
@@ -90,10 +93,10 @@ mod tests {
             (403, vec![host, json, ("origin", "null")]),
             (403, vec![host, json, ("origin", "http://127.0.0.1:3000")]),
             (415, vec![host, ("content-type", "text/plain"), long]),
-            (415, vec![host, ("content-type", "application/x-www-form-urlencoded"), ("x-kassad", "1")]),
-            (415, vec![host, long, ("x-kassad", "1")]),
-            (415, vec![host, ("transfer-encoding", "chunked"), ("x-kassad", "1")]),
-            (415, vec![host]),
+            (415, vec![host, ("content-type", "application/x-www-form-urlencoded")]),
+            (415, vec![host, long]),
+            (415, vec![host, ("transfer-encoding", "chunked")]),
+            (200, vec![host]),
         ] {
             assert_eq!(status(&headers), status_due, "{headers:?}");
         }

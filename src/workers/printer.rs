@@ -6,7 +6,8 @@ use crate::domain::outcome::Reason;
 use crate::drivers::printer::status::{self, Finding, Question, Said, Trouble};
 use crate::drivers::printer::{self, Ability, Profile};
 use crate::flows::settle::{self, Printed};
-use crate::host::clock::Monotonic;
+use crate::host::clock::{Clock, Monotonic};
+use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::outbox::{JobRow, JobState};
 use crate::transport::Loss;
@@ -39,28 +40,25 @@ struct Desk {
 pub async fn run(office: Office, name: String, address: Address, profile: Profile) {
     let stop = office.stop.clone();
     let mut desk = Desk { office, name, address, profile, back_off: BackOff::default() };
-    tokio::select! {
-        biased;
-        () = stop.wait() => {}
-        () = desk.serve() => {}
-    }
+    desk.serve(&stop).await;
 }
 
 impl Desk {
-    async fn serve(&mut self) {
+    /// Ends between two documents: one that is on its way to paper is finished and committed first.
+    async fn serve(&mut self, stop: &Stop) {
         let mut ear = self.office.listen();
         let mut look_at = Monotonic::default();
-        loop {
+        while !stop.is_given() {
             let job = self.office.look(|view| view.next_print(&self.name)).unwrap_or_default();
             let clock = self.office.clock.clone();
             if let Some(job) = job {
                 match self.print(&job).await {
                     Ok(true) => self.back_off.reset(),
-                    Ok(false) => clock.sleep(self.back_off.pause(PAUSE_MAX)).await,
+                    Ok(false) => pause(&clock, stop, self.back_off.pause(PAUSE_MAX)).await,
                     Err(Fault::Stopping) => return,
                     Err(fault) => {
                         warn!(printer = %self.name, %fault, "the ledger did not take what came of a print");
-                        clock.sleep(PAUSE_MAX).await;
+                        pause(&clock, stop, PAUSE_MAX).await;
                     }
                 }
                 look_at = clock.now().plus(LOOK_GAP);
@@ -71,6 +69,8 @@ impl Desk {
                 look_at = clock.now().plus(LOOK_GAP);
             }
             tokio::select! {
+                biased;
+                () = stop.wait() => {}
                 _ = ear.changed_of(&["job"]) => {}
                 () = until(&clock, Some(look_at)) => {}
             }
@@ -235,6 +235,15 @@ impl Desk {
         if let Ok(wire) = self.ready().await {
             let _closed = wire.finish().await.is_ok();
         }
+    }
+}
+
+/// A pause that a stop ends.
+async fn pause(clock: &Clock, stop: &Stop, span: Duration) {
+    tokio::select! {
+        biased;
+        () = stop.wait() => {}
+        () = clock.sleep(span) => {}
     }
 }
 

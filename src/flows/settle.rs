@@ -351,11 +351,6 @@ pub fn print_begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)
         hold_for_a_person(tx, &job, outbox::BROKEN_JOB)?;
         return Ok(None);
     };
-    // Interrupted in the last copy that may come without asking: nobody knows what came out, and no more comes by itself.
-    if job.state == JobState::Sending && job.tries >= COPIES_MAX {
-        hold_for_a_person(tx, &job, outbox::UNPROVEN)?;
-        return Ok(None);
-    }
     let copy = job.tries + 1;
     tx.set_job(&job, JobState::Sending, copy, None)?;
     Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX) })))

@@ -268,7 +268,9 @@ impl Counter {
 
     pub async fn until_asked(&self, code: &str) {
         self.until(&format!("somebody is asked about {code}"), async || {
-            self.questions().await.iter().any(|question| question == code)
+            let status = self.get("/api/v1/status").await.body;
+            let questions = status["questions"].as_array().cloned().unwrap_or_default();
+            questions.iter().any(|question| question["code"] == code && question["may_answer"] == true)
         })
         .await;
     }

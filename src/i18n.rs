@@ -154,6 +154,7 @@ const TABLE: &[Row] = &[
         "No. {order}: a notice said paid, and the invoice does not confirm it: {amount} ₸. Check Kaspi Pay"),
     ("transaction_known", "Бұл операция нөмірі басқа төлемге жазылған: {detail}", "Этот номер операции уже записан за другой оплатой: {detail}",
         "This transaction number belongs to another payment: {detail}"),
+    ("seen", "Қызметкер қарап шықты: {detail}", "Сотрудник посмотрел: {detail}", "A person has seen to it: {detail}"),
     ("overdue", "Шоттың мерзімі өтті, бірақ серіктес әлі жабпады: тексерілуде", "Срок счёта прошёл, а партнёр его не закрыл: проверяем",
         "The invoice is past its time and the partner has not ended it: checking"),
     ("question.pos_close", "Төлем алынды, бірақ тапсырыс POS-та жабылмады: қолмен жабыңыз", "Оплата принята, но заказ не закрылся в POS: закройте вручную",

@@ -599,3 +599,28 @@ fn a_transaction_number_proves_one_payment_only() {
     let own = shop.ledger.decide(NOW, |tx| collect::answer(tx, &rules(), second.id, &said("99887"))).unwrap();
     assert_eq!(own.attempt.state, State::Paid);
 }
+
+/// Three copies without proof wait for a person; the answer ends the waiting, and nothing more comes out by itself.
+#[test]
+fn f21_an_answered_print_waits_no_more() {
+    let mut shop = Shop::open();
+    let row = shop.sell(&wish("1"), 700_000);
+    let rules = Rules { receipt_printers: vec!["receipt".to_owned()], ..rules() };
+    shop.ledger.decide(NOW, |tx| settle::receipt(tx, &rules, row.order)).unwrap();
+    let job = shop.ledger.view().jobs_of(row.order).unwrap().into_iter().find(|job| job.document == "receipt").unwrap();
+    for copy in 1..=3 {
+        let begun = shop.ledger.decide(NOW, |tx| settle::print_begin(tx, job.id)).unwrap().unwrap();
+        assert_eq!(begun.1.copy, copy);
+        let lost = settle::Printed::Suspect(Reason::new("no_proof", ""));
+        shop.ledger.decide(NOW, |tx| settle::print_end(tx, job.id, &lost)).unwrap();
+    }
+    assert!(shop.ledger.view().job(job.id).unwrap().waits_for_a_person());
+    assert_eq!(shop.questions(), vec!["print".to_owned()]);
+    let question = shop.ledger.view().open_questions().unwrap()[0].id;
+    let seen = |tx: &kassad::ledger::Tx<'_>| {
+        kassad::flows::reconcile::settle_question(tx, &rules, question, "Мария", "чек у гостя")
+    };
+    shop.ledger.decide(NOW, seen).unwrap();
+    assert_eq!(shop.ledger.view().job(job.id).unwrap().state.word(), "sent");
+    assert_eq!(shop.questions(), Vec::<String>::new());
+}

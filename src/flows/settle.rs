@@ -227,6 +227,13 @@ fn question(
 /// everything else is looked at once more.
 pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &str) -> Result<(), Fault> {
     let order = tx.order(order)?;
+    if code == "print" {
+        // The paper is there, or a person writes the order out: nothing comes by itself any more. Missing paper is a retry of its job.
+        for job in tx.jobs_of(order.id)?.iter().filter(|job| job.waits_for_a_person()) {
+            tx.set_job(job, JobState::Sent, job.tries, Some(&Reason::new("seen", who)))?;
+        }
+        return Ok(());
+    }
     let job =
         tx.jobs_of(order.id)?.into_iter().find(|job| job.kind == JobKind::Close && job.state == JobState::Question);
     match (code, job) {

@@ -1647,7 +1647,7 @@ async fn a_connection_without_a_place_is_turned_away_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_go_on_where_the_page_left_off() {
     let shop = Counter::open().await;
-    let listen = |last: &str| format!("GET /api/v1/events HTTP/1.1\r\nhost: x\r\n{last}\r\n");
+    let listen = |last: &str| format!("GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n{last}\r\n");
     let mut page = Bare::open(shop.local()).await;
     page.say(listen("").as_bytes()).await;
     page.until("event: hello").await;

@@ -178,7 +178,7 @@ async fn told_to_stop_in_the_middle_of_a_sale_it_ends_in_time_and_loses_nothing(
     terminal.until(|terminal| matches!(terminal.screen(), Screen::Pay { .. })).await;
     // The counter page is open and listens: it must not keep the daemon.
     let mut page = TcpStream::connect(house.local()).await.unwrap();
-    page.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: counter\r\n\r\n").await.unwrap();
+    page.write_all(b"GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     page.readable().await.unwrap();
     let told = house.clock.now();
     process.term();

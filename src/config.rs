@@ -3,7 +3,7 @@
 //! Secrets are never values: a key names a file, under `$CREDENTIALS_DIRECTORY` where systemd sets it, else beside the configuration.
 
 use crate::drivers::{Build, KINDS, Key, Kind, Setup, Takes, Value, Vault};
-use crate::host::secret::Secret;
+use crate::host::secret::{BadSecret, Secret};
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -247,6 +247,36 @@ impl Config {
             installation: installation.to_owned(),
             utc_offset_s,
         })
+    }
+
+    /// What is wrong with the secret files: faults, and what is only missing while every partner is the sandbox.
+    pub fn look_at_secrets(&self) -> (Vec<Fault>, Vec<Fault>) {
+        let printers = self.printers.iter().map(|printer| &printer.device);
+        let pos = self.pos.iter().map(|pos| &pos.device);
+        let (mut faults, mut missing) = (Vec::new(), Vec::new());
+        let mut look = |file: &Path, line: usize, key: &str, is_near: bool| match Secret::read(file) {
+            Ok(secret) if is_sandbox_word(&secret) && !is_near => faults.push(sandbox_word(line, key)),
+            Ok(_) => {}
+            Err(BadSecret::File { .. }) if is_near && !file.exists() => {
+                missing.extend(read_secret(file, line, key).err())
+            }
+            Err(_) => faults.extend(read_secret(file, line, key).err()),
+        };
+        for device in self.terminals.iter().chain(&self.clouds).chain(pos).chain(printers) {
+            for (key, files) in &device.secret_files {
+                files.iter().for_each(|file| {
+                    look(file, device.line, &format!("{}.{key}", device.name), is_loopback(&device.address));
+                });
+            }
+        }
+        let is_near = self.is_all_loopback();
+        for bot in &self.bots {
+            look(&bot.api_key_file, bot.line, &format!("bot.{}.api_key_file", bot.name), is_near);
+            if let Some(webhook) = &bot.webhook {
+                look(&webhook.secret_file, bot.line, &format!("bot.{}.webhook_secret_file", bot.name), is_near);
+            }
+        }
+        (faults, missing)
     }
 
     /// Whether every partner with an address of its own is on this machine: then nothing real can be bought or sold.

@@ -65,7 +65,9 @@ impl Client {
             return Ok(body);
         }
         let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
-        let told = format!("{} {} ({})", answer.status, text("title"), text("detail"));
+        let (title, detail) = (text("title"), text("detail"));
+        let more = if detail.is_empty() || title.contains(&detail) { String::new() } else { format!(" ({detail})") };
+        let told = format!("{} {title}{more}", answer.status);
         Err(Trouble::Refused(answer.status, told))
     }
 

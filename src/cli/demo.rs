@@ -82,7 +82,7 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
     say("");
     say(&format!("  webhooks    http://{}/webhooks/aipay   secret: {SANDBOX_SECRET}", daemon.public));
     say(&format!("  bots        http://{}/v1/invoices      key: {SANDBOX_SECRET}", daemon.local));
-    say(&format!("  settings    {}", folder.join("kassad.toml").display()));
+    say(&format!("  queue       kassad queue --config {}", folder.join("kassad.toml").display()));
     say("");
     say("  Ctrl-C ends it.");
     match daemon.run_until(told_to_stop()).await {

@@ -93,7 +93,10 @@ pub(super) fn check(
             ),
         ),
         ("left without paying".to_owned(), sold.iter().filter(|order| !order.paid).count().to_string()),
-        ("closed in POS".to_owned(), closed.to_string()),
+        (
+            "closed in POS".to_owned(),
+            format!("{closed} of {}", sold.iter().filter(|order| order.paid && order.way != Way::Bot).count()),
+        ),
         ("receipts".to_owned(), receipts.to_string()),
         ("kitchen tickets".to_owned(), tickets.to_string()),
         (

@@ -33,7 +33,7 @@ const EXIT_UNCLEAR: u8 = 4;
 #[command(name = "kassad", version, after_help = "Example: kassad demo --orders 35 --seed 1")]
 struct Line {
     /// Language of what people read: kk, ru or en.
-    #[arg(long, global = true, default_value = "ru")]
+    #[arg(long, global = true, default_value = "ru", value_parser = ["kk", "ru", "en"])]
     lang: String,
     #[command(subcommand)]
     command: Command,
@@ -83,7 +83,7 @@ enum Command {
         config: PathBuf,
         /// Walks the journal of this ledger (of the configuration's when no file is named) and finds edited or removed rows.
         #[arg(long, num_args = 0..=1, default_missing_value = "")]
-        ledger: Option<PathBuf>,
+        ledger: Option<String>,
     },
     /// Collects a payment through the running daemon and follows it to its end.
     #[command(after_help = "Example: kassad pay --order 1950 --tender kaspi_invoice --phone 77011234567")]
@@ -208,7 +208,12 @@ fn read_config(path: &Path) -> Result<Config, ExitCode> {
 
 fn complain_of(path: &Path, faults: &[Fault]) {
     for fault in faults {
-        complain(&format!("{}:{}: {}: {}. {}", path.display(), fault.line, fault.key, fault.problem, fault.cure));
+        let place = match fault.line {
+            // The file itself is the fault: its name is the key.
+            0 => fault.key.clone(),
+            line => format!("{}:{line}: {}", path.display(), fault.key),
+        };
+        complain(&format!("{place}: {}. {}", fault.problem, fault.cure));
     }
 }
 
@@ -220,4 +225,26 @@ fn say(text: &str) {
 /// A line for people, on standard error.
 fn complain(text: &str) {
     let _said = writeln!(std::io::stderr(), "kassad: {text}").is_ok();
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_read_as_its_help_says() {
+        let read = |words: &[&str]| Line::try_parse_from([&["kassad"], words].concat());
+        for good in [
+            &["check", "--ledger", "--config", "x"][..],
+            &["check", "--ledger", "ledger.db"],
+            &["queue", "retry", "17"],
+            &["--lang", "kk", "queue"],
+            &["demo", "--orders", "35", "--seed", "1", "--no-wait"],
+        ] {
+            assert!(read(good).is_ok(), "{good:?}: {}", read(good).unwrap_err());
+        }
+        assert!(read(&["--lang", "xx", "queue"]).is_err());
+        assert!(read(&["demo", "--orders", "many"]).is_err());
+    }
 }

@@ -139,6 +139,10 @@ fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow
     if amount.whole_tenge().is_none() && wish.tender != Tender::Cash {
         return refused("tiyn", amount.decimal());
     }
+    if amount.whole_tenge().is_none() && left.whole_tenge().is_some() {
+        // The rest could not be collected by Kaspi any more.
+        return refused("whole_part", amount.decimal());
+    }
     match parts.iter().find(|part| part.state == PartState::Open) {
         Some(open) => {
             tx.set_part(open.id, amount, open.paid, PartState::Open)?;

@@ -65,7 +65,7 @@ async fn create(State(faces): State<Arc<Faces>>, headers: HeaderMap, body: Body)
     let bytes = whole_body(&faces.office.clock, &headers, body).await.map_err(said)?;
     let body: Value = serde_json::from_slice(&bytes)
         .map_err(|cause| Refusal(StatusCode::BAD_REQUEST, format!("the body is not JSON: {cause}")))?;
-    let wanted = wanted(bot, &body)?;
+    let wanted = wanted(&faces, bot, &body)?;
     let known = |view: View<'_>| collect::known_by_key(&view, &wanted.key, &wanted.content, true);
     if let Some(known) = faces.office.look(known)? {
         return Ok((StatusCode::CREATED, Json(invoice(&known))).into_response());
@@ -91,7 +91,7 @@ fn wrong(text: &str) -> Refusal {
     Refusal(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned())
 }
 
-fn wanted(bot: &BotAccess, body: &Value) -> Result<Wanted, Refusal> {
+fn wanted(faces: &Faces, bot: &BotAccess, body: &Value) -> Result<Wanted, Refusal> {
     let amount = body["amount"].as_i64().and_then(Tiyn::from_tenge).filter(|amount| *amount > Tiyn::ZERO);
     let amount = amount.ok_or_else(|| wrong("amount: whole tenge above 0, as an integer"))?;
     let phone = body["phone"].as_str().and_then(Phone::parse).ok_or_else(|| wrong("phone: 77XXXXXXXXX"))?;
@@ -99,7 +99,9 @@ fn wanted(bot: &BotAccess, body: &Value) -> Result<Wanted, Refusal> {
         body["external_id"].as_str().filter(|id| !id.is_empty() && id.chars().count() <= EXTERNAL_ID_CHARS_MAX);
     let external_id = external_id.ok_or_else(|| wrong("external_id: 1 to 120 characters"))?.to_owned();
     let description = shape::given(body, "description").map(|value| shape::read_text(value, "description"));
-    let description = description.transpose().map_err(|text| wrong(&text))?.unwrap_or_default();
+    let description = description.transpose().map_err(|text| wrong(&text))?.filter(|text| !text.trim().is_empty());
+    // AiPay shows it to the guest and insists on it.
+    let description = description.unwrap_or_else(|| format!("{}: {external_id}", faces.rules().shop));
     let order_id = order_id(body)?;
     let content = json!([amount, phone.digits(), description, order_id, lines(body)]).to_string();
     let key = format!("bot:{}:{external_id}", bot.name);

@@ -113,6 +113,8 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
         .devices
         .all()
         .into_iter()
+        // Not asked yet is neither up nor down.
+        .filter(|(_, device)| device.state != "unknown")
         .map(|(name, device)| {
             let is_well = ["up", "busy"].contains(&device.state);
             (

@@ -205,7 +205,8 @@ impl World {
 }
 
 async fn bind(port: u16) -> Result<(TcpListener, SocketAddr), io::Error> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    let listener = listener.map_err(|cause| io::Error::new(cause.kind(), format!("127.0.0.1:{port}: {cause}")))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }

@@ -13,7 +13,8 @@ use kassad::drivers::invoice::aipay::{self, AiPayWebhooks};
 use kassad::drivers::pos::poster::{self, Place};
 use kassad::drivers::terminal::kaspi_smart_pos::{self as kaspi, KaspiSmartPos, Tokens};
 use kassad::drivers::{
-    Build, Closing, Collect, Forged, Headers, KINDS, Setup, Standing, Terminal, Value, Vault, WebhookScheme, signature,
+    Act, Asked, Build, Closing, Collect, Forged, Headers, KINDS, Setup, Standing, Terminal, Value, Vault,
+    WebhookScheme, signature,
 };
 use kassad::host::secret::Secret;
 use kassad::transport::web::Answer;
@@ -406,6 +407,10 @@ fn code<T: std::fmt::Debug>(outcome: &Outcome<T>) -> String {
     }
 }
 
+fn asked(handle: &Handle) -> Asked {
+    Asked { act: Act::Payment, handle: handle.clone(), amount: Tiyn(1_240_000) }
+}
+
 #[tokio::test]
 async fn a_terminal_registers_charges_and_renews_a_token_that_died() {
     let (listener, vault, mut driver) = terminal().await;
@@ -417,10 +422,12 @@ async fn a_terminal_registers_charges_and_renews_a_token_that_died() {
         // 403 to the start: renewed, and started once more.
         let Outcome::Done(handle) = driver.start(&ask).await else { panic!("not started") };
         assert!(vault.texts.lock().unwrap()["terminal.counter.tokens"].contains("a2"));
-        let paid = driver.inquire(&handle).await;
+        let paid = driver.inquire(&asked(&handle)).await;
         assert!(matches!(&paid, Outcome::Done(Standing::Paid(evidence)) if evidence.amount == ask.amount), "{paid:?}");
         // `actualize` has nothing to find out: the status is read instead.
-        assert!(matches!(driver.settle(&handle).await, Outcome::Done(Standing::Pending(word)) if word == "WaitUser"));
+        assert!(
+            matches!(driver.settle(&asked(&handle)).await, Outcome::Done(Standing::Pending(word)) if word == "WaitUser")
+        );
         assert_eq!(code(&driver.prepare(NOW.plus_ms(23 * 3_600_000 + 1_800_000)).await), "done");
     };
     let script = [
@@ -449,7 +456,7 @@ async fn a_terminal_that_forgot_us_says_the_cure() {
     let (ask, handle) = (collect(Tiyn(1_240_000)), Handle("17800000001".to_owned()));
     let story = async {
         assert_eq!(code(&driver.prepare(NOW).await), "done");
-        assert_eq!(code(&driver.inquire(&handle).await), "unknown no_access");
+        assert_eq!(code(&driver.inquire(&asked(&handle)).await), "unknown no_access");
         let refused = driver.prepare(NOW).await;
         assert!(
             matches!(&refused, Outcome::Refused(reason) if reason.code == "name_taken" && reason.detail.contains("Запретить"))

@@ -63,6 +63,56 @@ pub struct TerminalAbilities {
     pub patience: Duration,
     /// Whether a waiting payment can be stopped from here.
     pub abort: bool,
+    /// Whether money can go back by it.
+    pub refund: bool,
+    /// Whether its own end of day can be asked for from here.
+    pub settlement: bool,
+}
+
+/// What a handle of a terminal belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The guest pays.
+    Payment,
+    /// The guest gets money back.
+    Refund,
+}
+
+/// Something that a terminal was asked to do, as the ledger remembers it: a restarted driver knows no more than this.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What it is.
+    pub act: Act,
+    /// The terminal's name of it.
+    pub handle: Handle,
+    /// The sum that was asked.
+    pub amount: Tiyn,
+}
+
+/// Money that goes back by the terminal that took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GiveBack {
+    /// Our name of the refund.
+    pub reference: Reference,
+    /// How much goes back.
+    pub amount: Tiyn,
+    /// The whole payment that it belongs to.
+    pub paid: Tiyn,
+    /// How it was paid, in the partner's word, from the payment's evidence.
+    pub method: String,
+    /// The partner's transaction number, from the payment's evidence.
+    pub transaction: String,
+}
+
+/// How a device is, found out without disturbing anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It may take money (green).
+    Good,
+    /// It works, but somebody should look (yellow).
+    Warns(Reason),
+    /// It cannot take money now (red); the reason holds the cure.
+    Bad(Reason),
 }
 
 /// A card or QR device at the counter. One attempt at a time.
@@ -74,10 +124,18 @@ pub trait Terminal: Send {
     /// Shows the amount on the device. Returns as soon as the device accepted it; the caller commits the handle before the first inquiry.
     /// Busy is `NotSent` with code `busy`.
     fn start<'a>(&'a mut self, ask: &'a Collect) -> BoxFuture<'a, Outcome<Handle>>;
-    /// Asks what became of it. Never `Refused`: a denied question says nothing about the money.
-    fn inquire<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
-    /// Makes the device find out about an unclear attempt (Kaspi's `actualize`), no more often than `settle_gap`.
-    fn settle<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>>;
+    /// Finds out how the device is, without a prompt on its screen, a registration or a transaction.
+    fn probe(&mut self, now: Wall) -> BoxFuture<'_, Health>;
+    /// Asks what became of it; for a refund `Standing::Paid` says that the money went back. Never `Refused`: a denied question says
+    /// nothing about the money.
+    fn inquire<'a>(&'a mut self, asked: &'a Asked) -> BoxFuture<'a, Outcome<Standing>>;
+    /// Makes the device find out about something unclear (Kaspi's `actualize`), no more often than `settle_gap`.
+    fn settle<'a>(&'a mut self, asked: &'a Asked) -> BoxFuture<'a, Outcome<Standing>>;
+    /// Begins to give money back; like [`Terminal::start`] it returns as soon as the device took it. Where the answer is lost nothing is
+    /// repeated: there is no list of refunds to look in.
+    fn give_back<'a>(&'a mut self, ask: &'a GiveBack) -> BoxFuture<'a, Outcome<Handle>>;
+    /// The terminal's own end of day; its slip as text.
+    fn settlement(&mut self) -> BoxFuture<'_, Outcome<String>>;
     /// Tries to stop a waiting attempt; `Done` only when it is surely stopped.
     fn abort<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<()>>;
 }

@@ -5,7 +5,7 @@ use super::{BackOff, Office, earliest, until};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::AttemptId;
 use crate::domain::outcome::{Outcome, Reason};
-use crate::drivers::{Collect, Standing, Terminal, TerminalAbilities};
+use crate::drivers::{Act, Asked, Collect, Standing, Terminal, TerminalAbilities};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
 use crate::host::tasks::Stop;
@@ -250,11 +250,12 @@ impl Desk {
             self.pace(row.id).next = next;
             return Ok(row.attempt.state);
         };
-        let answer = self.driver.inquire(&handle).await;
+        let asked = Asked { act: Act::Payment, handle, amount: row.attempt.amount };
+        let answer = self.driver.inquire(&asked).await;
         let answer = match &answer {
             Outcome::Done(Standing::Unclear(reason)) if self.may_settle(row.id) => {
                 self.pace(row.id).settled = Some(self.office.clock.now());
-                match self.driver.settle(&handle).await {
+                match self.driver.settle(&asked).await {
                     Outcome::Done(standing) => Outcome::Done(standing),
                     Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => {
                         Outcome::Done(Standing::Unclear(reason.clone()))

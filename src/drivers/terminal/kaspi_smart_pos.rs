@@ -8,14 +8,13 @@ use crate::domain::money::Tiyn;
 use crate::domain::outcome::{Outcome, Reason};
 use crate::domain::time::Wall;
 use crate::drivers::{
-    BadSetup, Build, Collect, Key, Kind, Setup, Standing, Takes, Terminal, TerminalAbilities, Vault, foreign_id, lost,
-    scalar,
+    Asked, BadSetup, Build, Collect, GiveBack, Health, Key, Kind, Setup, Standing, Takes, Terminal, TerminalAbilities,
+    Vault, foreign_id, lost, scalar,
 };
 use crate::host::secret::Secret;
 use crate::transport::web::{ANSWER_BYTES_MAX, Answer, Limits, Request, Trust, Web};
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,8 +61,6 @@ const RENEW_AHEAD_MS: i64 = 30 * 60 * 1000;
 const LIFE_UNREAD_MS: i64 = 23 * 60 * 60 * 1000;
 /// The latest end of a token that is believed; a terminal with a wrong clock must not stop renewals.
 const LIFE_MS_MAX: i64 = 25 * 60 * 60 * 1000;
-/// How many attempts' asked amounts are remembered. One runs at a time; the rest are unclear ones being watched.
-const ASKED_MAX: usize = 64;
 /// The largest sum the terminal takes: the limit of its 32-bit number (§1.3).
 const AMOUNT_TENGE_MAX: i64 = 2_147_483_647;
 /// The longest word of the terminal that is kept.
@@ -371,7 +368,6 @@ pub struct KaspiSmartPos {
     is_dismissed: bool,
     /// The last time of day we were told; it only labels the end of tokens.
     now: Wall,
-    asked: VecDeque<(Handle, Tiyn)>,
 }
 
 impl KaspiSmartPos {
@@ -403,7 +399,6 @@ impl KaspiSmartPos {
             unstored: None,
             is_dismissed: false,
             now: Wall::default(),
-            asked: VecDeque::new(),
         })
     }
 
@@ -519,11 +514,6 @@ impl KaspiSmartPos {
         let is_slip_ours = self.is_slip_ours;
         let reply = self.ask(|access| payment_request(tenge, is_slip_ours, access), read_start).await;
         match reply {
-            Reply::Said(Outcome::Done(handle)) => {
-                self.asked.truncate(ASKED_MAX - 1);
-                self.asked.push_front((handle.clone(), collect.amount));
-                Outcome::Done(handle)
-            }
             Reply::Said(outcome) => outcome,
             // Denied calls do nothing: the attempt may go out again once we are let in.
             Reply::Denied => Outcome::NotSent(no_access()),
@@ -531,24 +521,20 @@ impl KaspiSmartPos {
         }
     }
 
-    async fn look(&mut self, handle: &Handle) -> Outcome<Standing> {
-        let asked = self.asked_for(handle);
-        let read = |answer: &Answer| read_standing(answer, handle, asked);
+    async fn look(&mut self, asked: &Asked) -> Outcome<Standing> {
+        let handle = &asked.handle;
+        let read = |answer: &Answer| read_standing(answer, handle, Some(asked.amount));
         let reply = self.ask(|access| status_request(handle, access), read).await;
         known(reply)
     }
 
-    async fn find_out(&mut self, handle: &Handle) -> Outcome<Standing> {
-        let asked = self.asked_for(handle);
-        let read = |answer: &Answer| read_standing(answer, handle, asked);
+    async fn find_out(&mut self, asked: &Asked) -> Outcome<Standing> {
+        let handle = &asked.handle;
+        let read = |answer: &Answer| read_standing(answer, handle, Some(asked.amount));
         match self.ask(|access| actualize_request(handle, access), read).await {
-            Reply::NothingToSettle => self.look(handle).await,
+            Reply::NothingToSettle => self.look(asked).await,
             reply @ (Reply::Said(_) | Reply::Denied) => known(reply),
         }
-    }
-
-    fn asked_for(&self, handle: &Handle) -> Option<Tiyn> {
-        self.asked.iter().find(|(asked, _)| asked == handle).map(|(_, amount)| *amount)
     }
 }
 
@@ -579,6 +565,8 @@ impl Terminal for KaspiSmartPos {
             inquire_gap: Duration::from_secs(1),
             patience: Duration::from_secs(180),
             abort: false,
+            refund: false,
+            settlement: false,
         }
     }
 
@@ -591,12 +579,26 @@ impl Terminal for KaspiSmartPos {
         Box::pin(self.begin(ask))
     }
 
-    fn inquire<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>> {
-        Box::pin(self.look(handle))
+    fn probe(&mut self, now: Wall) -> BoxFuture<'_, Health> {
+        self.now = now;
+        Box::pin(std::future::ready(Health::Good))
     }
 
-    fn settle<'a>(&'a mut self, handle: &'a Handle) -> BoxFuture<'a, Outcome<Standing>> {
-        Box::pin(self.find_out(handle))
+    fn inquire<'a>(&'a mut self, asked: &'a Asked) -> BoxFuture<'a, Outcome<Standing>> {
+        Box::pin(self.look(asked))
+    }
+
+    fn settle<'a>(&'a mut self, asked: &'a Asked) -> BoxFuture<'a, Outcome<Standing>> {
+        Box::pin(self.find_out(asked))
+    }
+
+    fn give_back<'a>(&'a mut self, _ask: &'a GiveBack) -> BoxFuture<'a, Outcome<Handle>> {
+        Box::pin(std::future::ready(Outcome::Refused(Reason::new("no_refund", ""))))
+    }
+
+    fn settlement(&mut self) -> BoxFuture<'_, Outcome<String>> {
+        let reason = Reason::new("no_settlement", "this terminal settles by itself");
+        Box::pin(std::future::ready(Outcome::Refused(reason)))
     }
 
     fn abort<'a>(&'a mut self, _handle: &'a Handle) -> BoxFuture<'a, Outcome<()>> {

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod orders;
 pub mod outbox;
 pub mod questions;
+pub mod refunds;
 pub mod schema;
 
 /// Page size in bytes, the smallest there is: a commit writes every page it touched in whole, and most touch a few small rows.
@@ -67,6 +68,12 @@ impl From<serde_json::Error> for Fault {
 
 impl From<crate::domain::attempt::Illegal> for Fault {
     fn from(cause: crate::domain::attempt::Illegal) -> Fault {
+        Fault::Broken(cause.to_string())
+    }
+}
+
+impl From<crate::domain::refund::Illegal> for Fault {
+    fn from(cause: crate::domain::refund::Illegal) -> Fault {
         Fault::Broken(cause.to_string())
     }
 }

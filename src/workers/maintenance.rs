@@ -2,8 +2,9 @@
 
 use super::Office;
 use crate::domain::attempt::State;
-use crate::domain::ids::{AttemptId, InboxId};
-use crate::flows::{intake, reconcile};
+use crate::domain::ids::{AttemptId, InboxId, RefundId};
+use crate::domain::refund;
+use crate::flows::{intake, reconcile, refund as give_back};
 use crate::host::clock::Monotonic;
 use crate::ledger::Fault;
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ const ORPHAN_FOR: Duration = Duration::from_secs(600);
 #[derive(Default)]
 struct Since {
     unclear: HashMap<AttemptId, Monotonic>,
+    refunds: HashMap<RefundId, Monotonic>,
     orphans: HashMap<InboxId, Monotonic>,
 }
 
@@ -55,6 +57,16 @@ async fn round(office: &Office, since: &mut Since) -> Result<(), Fault> {
     for id in unclear {
         if now.since(*since.unclear.entry(id).or_insert(now)) >= UNCLEAR_FOR {
             office.writer.decide(move |tx| reconcile::ask_a_person(tx, id)).await?;
+        }
+    }
+    let refunds: Vec<RefundId> = office.look(|view| {
+        let rows = view.watched_refunds_all()?.into_iter();
+        Ok(rows.filter(|row| row.refund.state == refund::State::Unresolved).map(|row| row.id).collect())
+    })?;
+    since.refunds.retain(|id, _| refunds.contains(id));
+    for id in refunds {
+        if now.since(*since.refunds.entry(id).or_insert(now)) >= UNCLEAR_FOR {
+            office.writer.decide(move |tx| give_back::ask_a_person(tx, id)).await?;
         }
     }
     let orphans: Vec<InboxId> = office.look(|view| Ok(view.orphans()?.iter().map(|orphan| orphan.id).collect()))?;

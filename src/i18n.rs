@@ -402,6 +402,8 @@ const TABLE: &[Row] = &[
     ("bot_refused", "Бот хабарды қабылдамады: қайталанады", "Бот не принял уведомление: повторим",
         "The bot did not take the notice: we try again"),
 
+    ("clock_behind", "Құрылғының сағаты артта: {detail}. Уақытты орнатыңыз", "Часы устройства отстают: {detail}. Установите время", "The clock of this machine is behind: {detail}. Set the time"),
+    ("device.warn", "Назар аударыңыз", "Обратите внимание", "Needs a look"),
     // refunds, parts, a person's second word
     ("refund.planned", "Қайтару кезекте", "Возврат в очереди", "Refund queued"),
     ("refund.sent", "Қайтару жіберілуде…", "Возврат отправляется…", "Sending the refund…"),

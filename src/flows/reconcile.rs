@@ -5,9 +5,11 @@ use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, QuestionId};
 use crate::domain::order::Tender;
 use crate::domain::outcome::Reason;
+use crate::domain::time::Wall;
 use crate::ledger::inbox::InboxState;
 use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, refused};
+use serde_json::json;
 
 /// The daemon starts: every attempt that was outside is unclear until its partner was asked (F01). Returns how many.
 pub fn restart(tx: &Tx<'_>, rules: &Rules) -> Result<usize, Fault> {
@@ -38,6 +40,11 @@ pub fn ask_a_person(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
     let order = tx.order(row.order)?;
     let args = vec![("amount", row.attempt.amount.to_string()), ("order", order.snapshot.number)];
     tx.ask(&NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, refund: None, args })
+}
+
+/// The machine's time of day jumped: both times are on record (F12).
+pub fn clock_jumped(tx: &Tx<'_>, from: Wall, to: Wall) -> Result<(), Fault> {
+    tx.record("clock", 0, &json!({ "from": from, "to": to })).map(drop)
 }
 
 /// The partner was asked long enough after the end: no news is on record, the asking ends.

@@ -441,6 +441,13 @@ impl View<'_> {
         Ok(query.query_row([name], |row| row.get(0)).optional()?)
     }
 
+    /// The label of the last journal row; `None` in an empty ledger.
+    pub fn last_label(&self) -> Result<Option<Wall>, Fault> {
+        use rusqlite::OptionalExtension;
+        let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.map(Wall))
+    }
+
     /// Number of the last journal row.
     pub fn last_seq(&self) -> Result<Seq, Fault> {
         Ok(Seq(Head::read(self.connection)?.seq))

@@ -8,6 +8,7 @@ use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Cloud, CloudAbilities, Collect, InvoiceRecord, Standing};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
+use crate::host::floor::Trust;
 use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
@@ -164,9 +165,11 @@ impl Desk {
     async fn lapse_unsent(&mut self, row: &AttemptRow, now: Monotonic) -> Result<Option<Monotonic>, Fault> {
         let life = self.abilities.life;
         let dies = self.pace(row.id, now).since.plus(life);
-        // Its life began with the call, also before a restart. The wall clock may judge that: nothing has left this box yet (I6).
+        // Its life began with the call, also before a restart. Only a time of day that was set from the network may judge that; else its
+        // life begins anew (I6, F12).
         let age_ms = self.office.clock.wall().0.saturating_sub(row.created.0);
-        let is_old = u128::try_from(age_ms).is_ok_and(|age_ms| age_ms >= life.as_millis());
+        let is_old = self.office.clock.trust() == Trust::Synced
+            && u128::try_from(age_ms).is_ok_and(|age_ms| age_ms >= life.as_millis());
         if dies > now && !is_old {
             return Ok(Some(dies));
         }

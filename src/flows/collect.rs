@@ -152,10 +152,6 @@ fn left_to_collect(tx: &Tx<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
 /// The part that this wish collects: the named one, an open one, or a new one of what is left.
 fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow, Fault> {
     let parts = tx.parts(order.id)?;
-    let left = left_to_collect(tx, order)?;
-    if left <= Tiyn::ZERO {
-        return refused("already_paid", order.snapshot.number.clone());
-    }
     let fresh_no = i64::try_from(parts.len()).unwrap_or(i64::MAX).saturating_add(1);
     let open = match wish.part {
         None => parts.iter().find(|part| part.state == PartState::Open),
@@ -170,6 +166,10 @@ fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow
             None => return refused("bad_part", fresh_no.to_string()),
         },
     };
+    let left = left_to_collect(tx, order)?;
+    if left <= Tiyn::ZERO {
+        return refused("already_paid", order.snapshot.number.clone());
+    }
     let amount = wish.amount.unwrap_or(left);
     if amount > left {
         return refused(

@@ -128,6 +128,11 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
                 && !open.iter().any(|question| question.attempt == Some(row.id))
         });
         let unclear = unasked.map(|row| shape::unclear(faces, view, &row, asked.lang));
+        let refunds = view.watched_refunds_all()?.into_iter().filter(|row| {
+            row.refund.state == crate::domain::refund::State::Unresolved
+                && !open.iter().any(|question| question.refund == Some(row.id))
+        });
+        let unclear = unclear.chain(refunds.map(|row| shape::unclear_refund(faces, view, &row, asked.lang)));
         let asked = open.iter().map(|question| shape::question(faces, view, question, asked.lang));
         unclear.chain(asked).collect::<Result<Vec<_>, _>>()
     })?;

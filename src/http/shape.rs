@@ -234,6 +234,25 @@ pub fn unclear(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
     }))
 }
 
+/// A refund that is unclear and not yet a person's to answer.
+pub fn unclear_refund(faces: &Faces, view: View<'_>, row: &RefundRow, lang: Lang) -> Result<Value, Fault> {
+    let since_ms = faces.office.clock.wall().0.saturating_sub(row.changed.0).max(0);
+    let payment = view.attempt(row.attempt)?;
+    let amount = row.refund.amount.to_string();
+    Ok(json!({
+        "id": format!("unclear-{}", row.reference),
+        "code": "refund_unclear",
+        "text": i18n::sentence(lang, "question.refund_unclear", &[("amount", &amount)]),
+        "payment": payment.reference,
+        "refund": row.reference,
+        "order_number": view.order(payment.order)?.snapshot.number,
+        "amount": sum(row.refund.amount),
+        "since_s": since_ms / 1000,
+        "may_answer": false,
+        "choices": ["returned", "not_returned"],
+    }))
+}
+
 /// A job as the API shows it.
 pub fn job(view: View<'_>, row: &JobRow, lang: Lang) -> Result<Value, Fault> {
     let order = view.order(row.order)?;

@@ -141,12 +141,10 @@ fn renewed(tx: &Tx<'_>, order: OrderRow, wish: &Plan) -> Result<OrderRow, Fault>
 /// What may still be asked for: the due, less what was paid and stayed, less what other parts are being asked for. An order that was once
 /// paid in full and given back is not collected again: what comes next is a new order.
 fn left_to_collect(tx: &Tx<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
-    if settle::paid_in(tx, order.id)? >= order.snapshot.due {
-        return Ok(Tiyn::ZERO);
-    }
+    let paid = settle::counted(tx, order)?;
     let rows = tx.attempts_of_order(order.id)?;
     let asked: Tiyn = rows.iter().filter(|row| row.attempt.state.is_live()).map(|row| row.attempt.amount).sum();
-    Ok(Tiyn(order.snapshot.due.0 - settle::collected(tx, order.id)?.0 - asked.0))
+    Ok(Tiyn(order.snapshot.due.0.saturating_sub(paid.0).saturating_sub(asked.0).max(0)))
 }
 
 /// The part that this wish collects: the named one, an open one, or a new one of what is left.

@@ -96,6 +96,12 @@ pub fn paid_in(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     Ok(view.parts(order)?.iter().map(|part| part.paid).sum())
 }
 
+/// What counts as paid when more is to be collected: an order that was once paid in full stays paid, whatever went back of it.
+pub fn counted(view: &View<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
+    let paid = paid_in(view, order.id)?;
+    if paid >= order.snapshot.due { Ok(paid) } else { collected(view, order.id) }
+}
+
 /// What was paid for an order, less what surely went back.
 pub fn collected(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     Ok(Tiyn(paid_in(view, order)?.0.saturating_sub(refund::returned_of_order(view, order)?.0)))

@@ -273,7 +273,7 @@ pub fn job(view: View<'_>, row: &JobRow, lang: Lang) -> Result<Value, Fault> {
 pub fn order(faces: &Faces, view: View<'_>, snapshot: &Snapshot, lang: Lang, with_lines: bool) -> Result<Value, Fault> {
     let known = view.order_of("pos", &snapshot.foreign_id)?;
     let (paid, newest) = match &known {
-        Some(known) => (crate::flows::settle::collected(&view, known.id)?, view.attempts_of_order(known.id)?.pop()),
+        Some(known) => (crate::flows::settle::counted(&view, known)?, view.attempts_of_order(known.id)?.pop()),
         None => (Tiyn::ZERO, None),
     };
     let mut shown = json!({

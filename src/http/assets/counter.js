@@ -303,7 +303,9 @@ function orderOfPayment(id) {
 /** What is paid of an order in tiyn: a POS that is away, or has closed the order, must not make a paid order look open. */
 function paidOf(order) {
   const paid = view.payments.filter((one) => one.order_id === order.order_id && one.state === "paid");
-  return Math.max(tiyn(order.paid), paid.reduce((all, one) => all + tiyn(one.amount_paid ?? one.amount) - returnedOf(one), 0));
+  const all = paid.reduce((sum, one) => sum + tiyn(one.amount_paid ?? one.amount), 0);
+  // Once paid in full it stays paid, whatever went back of it: what comes next is a new order.
+  return Math.max(tiyn(order.paid), all >= tiyn(order.due) ? all : all - paid.reduce((sum, one) => sum + returnedOf(one), 0));
 }
 
 /** What surely went back of a payment, in tiyn. */

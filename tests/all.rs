@@ -5,6 +5,7 @@ mod counter;
 mod crash;
 mod exchanges;
 mod ledger;
+mod patience;
 mod receipts;
 mod refunds;
 mod schema;

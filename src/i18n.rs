@@ -421,6 +421,8 @@ const TABLE: &[Row] = &[
     ("refund_closing", "Тапсырыс POS-та жабылып жатыр: бір минуттан кейін қайтарыңыз", "Заказ закрывается в POS: верните через минуту", "The POS is closing the order: refund in a minute"),
     ("refund_done", "Бұл қайтару орындалған", "Этот возврат уже сделан", "This refund is done already"),
     ("no_settlement", "Терминал күнді өзі жабады", "Терминал закрывает день сам", "The terminal settles its day by itself"),
+    ("question.settlement", "{terminal} терминалы күнді жаба алмады: терминалдың өзінде салыстырып шығыңыз", "Терминал {terminal} не закрыл день: сделайте сверку на самом терминале",
+        "The terminal {terminal} did not settle its day: do it on the terminal itself"),
     ("no_refund", "Бұл терминал қайтара алмайды", "Этот терминал не делает возвратов", "This terminal gives no refunds"),
     ("answered_not_returned", "Қызметкер: ақша қайтарылмаған. {detail}", "Сотрудник: деньги не вернулись. {detail}", "A person says: not given back. {detail}"),
     ("answer_refund", "Бұл сұраққа қайтарудың өзінде жауап беріңіз", "Ответьте на этот вопрос у самого возврата", "Answer this question at its refund"),

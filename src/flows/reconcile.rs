@@ -47,6 +47,28 @@ pub fn clock_jumped(tx: &Tx<'_>, from: Wall, to: Wall) -> Result<(), Fault> {
     tx.record("clock", 0, &json!({ "from": from, "to": to })).map(drop)
 }
 
+/// A terminal's end of day is about to be asked for, once a business day. The first day that a terminal is known is not ended.
+pub fn settlement_begun(tx: &Tx<'_>, terminal: &str, day: Wall) -> Result<bool, Fault> {
+    let name = format!("terminal.{terminal}.settled");
+    let last = tx.vault(&name)?.and_then(|text| text.parse::<i64>().ok());
+    if last.is_none_or(|last| last < day.0) {
+        tx.store_in_vault(&name, &day.0.to_string())?;
+    }
+    Ok(last.is_some_and(|last| last < day.0))
+}
+
+/// How a terminal's end of day went. Where it did not go well a person looks: it is not asked for again by itself.
+pub fn settlement_ended(tx: &Tx<'_>, terminal: &str, ended: &Result<String, Reason>) -> Result<(), Fault> {
+    match ended {
+        Ok(slip) => tx.record("settlement", 0, &json!({ "terminal": terminal, "slip": slip })).map(drop),
+        Err(reason) => {
+            tx.record("settlement", 0, &json!({ "terminal": terminal, "reason": reason }))?;
+            let args = vec![("terminal", terminal.to_owned())];
+            tx.ask(&NewQuestion { code: "settlement", args, ..NewQuestion::default() })
+        }
+    }
+}
+
 /// The partner was asked long enough after the end: no news is on record, the asking ends.
 pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
     let row = tx.attempt(attempt)?;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 mod refund;
+mod settlement;
 
 /// How long an amount waits for a terminal that is busy or away before the cashier is told to do something else.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +58,7 @@ struct Desk {
     paces: HashMap<AttemptId, Pace>,
     returns: HashMap<RefundId, Pace>,
     prepare_at: Monotonic,
+    settle_at: Monotonic,
 }
 
 /// Serves one terminal until the daemon stops.
@@ -64,7 +66,8 @@ pub async fn run(office: Office, name: String, driver: Box<dyn Terminal>) {
     let abilities = driver.abilities();
     let stop = office.stop.clone();
     let (paces, returns) = (HashMap::new(), HashMap::new());
-    let mut desk = Desk { office, name, driver, abilities, paces, returns, prepare_at: Monotonic::default() };
+    let (prepare_at, settle_at) = (Monotonic::default(), Monotonic::default());
+    let mut desk = Desk { office, name, driver, abilities, paces, returns, prepare_at, settle_at };
     desk.serve(&stop).await;
 }
 
@@ -139,6 +142,11 @@ impl Desk {
                 let prepared = self.prepare().await;
                 self.prepare_at = self.office.clock.now().plus(PREPARE_GAP);
                 drop(prepared);
+                let is_quiet = !rows.iter().any(|row| row.attempt.state.is_live())
+                    && !refunds.iter().any(|row| row.refund.state.is_live());
+                if is_quiet {
+                    self.settle_day().await?;
+                }
             }
             None => {}
         }

@@ -116,7 +116,7 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
         // Not asked yet is neither up nor down.
         .filter(|(_, device)| device.state != "unknown")
         .map(|(name, device)| {
-            let is_well = ["up", "busy"].contains(&device.state);
+            let is_well = ["up", "busy", "warn"].contains(&device.state);
             (
                 format!("{{name=\"{}\",role=\"{}\"}}", name.replace(['"', '\\', '\n'], "_"), device.role),
                 i64::from(is_well),

@@ -222,12 +222,11 @@ pub fn read_presence(answer: &Answer, api: Api) -> Presence {
 
 fn standing(envelope: &Envelope, asked: &Asked) -> Outcome<Standing> {
     let data = &envelope.data;
-    let named = data.get("processId").and_then(scalar);
-    if let Some(other) = named.as_ref().filter(|id| *id != asked.handle.as_str()) {
-        return Outcome::Unknown(Reason::new("contradiction", format!("the answer is about operation {}", word(other))));
-    }
-    if envelope.is_bare && named.is_none() {
-        return Outcome::Unknown(Reason::new("garbled", "a bare answer that names no operation"));
+    if let Some(other) = data.get("processId").and_then(scalar).filter(|id| id != asked.handle.as_str()) {
+        return Outcome::Unknown(Reason::new(
+            "contradiction",
+            format!("the answer is about operation {}", word(&other)),
+        ));
     }
     let sub_status = data.get("subStatus").and_then(scalar).map(|text| word(&text));
     let Some(status) = data.get("status").and_then(scalar) else {

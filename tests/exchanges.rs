@@ -510,7 +510,8 @@ async fn a_terminal_registers_charges_and_renews_a_token_that_died() {
 #[tokio::test]
 async fn a_terminal_that_forgot_us_says_the_cure() {
     let (listener, vault, mut driver) = terminal().await;
-    let dead = Tokens { access: Secret::new("a0"), refresh: Secret::new("r0"), from: NOW, until: NOW.plus_ms(86_400_000) };
+    let dead =
+        Tokens { access: Secret::new("a0"), refresh: Secret::new("r0"), from: NOW, until: NOW.plus_ms(86_400_000) };
     vault.texts.lock().unwrap().insert("terminal.counter.tokens".to_owned(), dead.to_text());
     let (ask, handle) = (collect(Tiyn(1_240_000)), Handle("17800000001".to_owned()));
     let story = async {

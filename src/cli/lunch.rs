@@ -154,7 +154,9 @@ async fn open_shop(no_wait: bool, clock: &Clock, ids: &Ids, spawner: &Spawner, s
     };
     let options =
         ShopOptions { ports: Ports::default(), printers: [0; 3], terminals: 2, guest: Some(guest), webhook_url: None };
-    Shop::open_with_tls(options, clock, ids, spawner, stop).await.map_err(|cause| format!("cannot open the sandbox: {cause}"))
+    Shop::open_with_tls(options, clock, ids, spawner, stop)
+        .await
+        .map_err(|cause| format!("cannot open the sandbox: {cause}"))
 }
 
 /// The daemon, with a hand on its plug.

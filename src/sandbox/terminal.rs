@@ -378,9 +378,8 @@ impl Terminal {
         let refresh = ask.param("refreshToken").ok_or((BAD_PARAMETER, "refreshToken is required"))?;
         let mut device = self.device();
         let is_kept = device.options.keeps_old_refresh;
-        let is_known = |tokens: &Tokens| {
-            tokens.refresh == refresh || (is_kept && tokens.before.as_deref() == Some(refresh))
-        };
+        let is_known =
+            |tokens: &Tokens| tokens.refresh == refresh || (is_kept && tokens.before.as_deref() == Some(refresh));
         if !device.tokens.get(name).is_some_and(is_known) {
             return Err((REGISTRATION, "wrong name or refresh token"));
         }

@@ -376,9 +376,7 @@ fn tls(trust: &Trust) -> Result<ClientConfig, rustls::Error> {
             let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             builder.with_root_certificates(roots).with_no_client_auth()
         }
-        Trust::Issued(authorities, _) => {
-            builder.with_root_certificates(authorities.roots()?).with_no_client_auth()
-        }
+        Trust::Issued(authorities, _) => builder.with_root_certificates(authorities.roots()?).with_no_client_auth(),
         Trust::Anybody => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Believer(provider))).with_no_client_auth()
         }
@@ -484,7 +482,8 @@ fn tls_bar(cause: &rustls::Error) -> (Bar, Option<String>) {
             (Bar::TlsExpired, Some(format!("{} > {}", day(*time), day(*not_after))))
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (Bar::TlsName, None),
-        CertificateError::UnknownIssuer => (Bar::TlsIssuer, None),
+        // An issuer that only has the name of one we trust did not sign with its key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (Bar::TlsIssuer, None),
         // Everything else that is wrong with a certificate, now and in later versions of the library, helps nobody to be told apart.
         _ => (Bar::TlsCertificate, None),
     }

@@ -67,7 +67,9 @@ impl Wire {
         let port = match opened {
             Ok(Ok(port)) => port,
             Ok(Err(cause)) => return Err(Loss::NotSent(format!("{address}: {}", told(&cause)).into())),
-            Err(_elapsed) => return Err(Loss::NotSent(format!("{address}: nobody answers; is it switched on?").into())),
+            Err(_elapsed) => {
+                return Err(Loss::NotSent(format!("{address}: nobody answers; is it switched on?").into()));
+            }
         };
         Ok(Wire { port, limits, clock: clock.clone(), committed: false })
     }

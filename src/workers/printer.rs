@@ -10,9 +10,9 @@ use crate::host::clock::{Clock, Monotonic};
 use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::outbox::{JobRow, JobState};
-use crate::transport::{Cause, Loss};
 use crate::transport::address::Address;
 use crate::transport::wire::{Limits, Wire};
+use crate::transport::{Cause, Loss};
 use std::time::Duration;
 use tracing::{info, warn};
 

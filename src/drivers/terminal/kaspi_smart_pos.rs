@@ -516,10 +516,16 @@ fn trust(setup: &Setup, is_tls: bool, is_insecure: bool) -> Result<Trust, BadSet
     let file = setup.text("ca_file");
     match (&name, file) {
         (Some(_), _) if is_insecure => {
-            return bad("tls_name", "'insecure' believes any certificate, so a name for it says nothing: keep one of them");
+            return bad(
+                "tls_name",
+                "'insecure' believes any certificate, so a name for it says nothing: keep one of them",
+            );
         }
         (_, Some(_)) if is_insecure => {
-            return bad("ca_file", "'insecure' believes any certificate, so an authority says nothing: keep one of them");
+            return bad(
+                "ca_file",
+                "'insecure' believes any certificate, so an authority says nothing: keep one of them",
+            );
         }
         (_, Some(_)) if !is_tls => return bad("ca_file", "there is no certificate without https://"),
         (Some(_) | None, Some(_) | None) => {}
@@ -599,7 +605,12 @@ mod tests {
     use super::*;
 
     fn tokens(name: &str) -> Tokens {
-        Tokens { access: Secret::new(name), refresh: Secret::new(format!("r{name}")), from: Wall(0), until: Wall(LIFE_MS) }
+        Tokens {
+            access: Secret::new(name),
+            refresh: Secret::new(format!("r{name}")),
+            from: Wall(0),
+            until: Wall(LIFE_MS),
+        }
     }
 
     #[test]

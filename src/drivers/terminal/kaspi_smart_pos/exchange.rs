@@ -2,7 +2,7 @@
 //! status; an answer of the older API has none and counts only with HTTP 200 and the name of its operation. `fail` and `success` end an
 //! operation, any other word, known or not, does not (§1.4). A minus is a refund: on a payment it settles nothing, on a refund it does.
 
-use super::{AHEAD_MS, Tokens};
+use super::{AHEAD_MS, LIFE_MS, Tokens};
 use crate::domain::attempt::Evidence;
 use crate::domain::ids::Handle;
 use crate::domain::money::Tiyn;
@@ -165,7 +165,9 @@ pub fn read_tokens(answer: &Answer, now: Wall, utc_offset_s: i32) -> Outcome<Tok
     match (secret("accessToken"), secret("refreshToken")) {
         (Some(access), Some(refresh)) => {
             let told = envelope.data.get("expirationDate").and_then(Json::as_str);
-            Outcome::Done(Tokens { access, refresh, from: now, until: end_of_life(told, now, utc_offset_s) })
+            let until = end_of_life(told, now, utc_offset_s);
+            let from = if now == Wall::default() { until.plus_ms(-LIFE_MS) } else { now };
+            Outcome::Done(Tokens { access, refresh, from, until })
         }
         (Some(_), None) | (None, Some(_)) | (None, None) => garbled(answer),
     }
@@ -328,7 +330,8 @@ pub fn sum_on_slip(text: &str) -> Option<Tiyn> {
     Tiyn::parse_tenge(&format!("{first}{}.{fraction}", rest.concat())).ok()
 }
 
-/// When a token ends. The terminal writes its local time in one of two forms (§1.2).
+/// When a token ends. The terminal writes its local time in one of two forms (§1.2). Before anybody told us the time of day (a restart in
+/// the middle of a payment) the terminal is believed.
 pub fn end_of_life(told: Option<&str>, now: Wall, utc_offset_s: i32) -> Wall {
     let parsed = told.and_then(|text| {
         ["%Y-%m-%d %H:%M:%S", "%b %d, %Y %H:%M:%S"]
@@ -338,7 +341,8 @@ pub fn end_of_life(told: Option<&str>, now: Wall, utc_offset_s: i32) -> Wall {
     let offset = jiff::tz::Offset::from_seconds(utc_offset_s).unwrap_or(jiff::tz::Offset::UTC);
     let end = parsed.and_then(|local| offset.to_timestamp(local).ok()).map(|at| Wall(at.as_millisecond()));
     // An end in the past or far away is a wrong clock on one of the two sides: renewing at every step would be a storm.
-    let is_sane = |end: &Wall| *end > now.plus_ms(AHEAD_MS) && *end <= now.plus_ms(LIFE_MS_MAX);
+    let is_sane =
+        |end: &Wall| now == Wall::default() || *end > now.plus_ms(AHEAD_MS) && *end <= now.plus_ms(LIFE_MS_MAX);
     end.filter(is_sane).unwrap_or(now.plus_ms(LIFE_UNREAD_MS))
 }
 
@@ -397,7 +401,6 @@ fn foreign_token(value: &Json) -> Option<Secret> {
 fn word(text: &str) -> String {
     text.chars().take(WORD_CHARS_MAX).collect()
 }
-
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

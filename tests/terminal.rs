@@ -1,7 +1,8 @@
 //! The Kaspi terminal's driver against the sandbox terminal over real sockets: refunds, tokens that die at the worst moment (F09), TLS in
 //! all its failures (F13), a wire that breaks at every byte, and what the probe says of each trouble before the cashier needs it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::wildcard_enum_match_arm, missing_docs)]
 
+use crate::shop::Counter;
 use futures_util::future::BoxFuture;
 use kassad::daemon;
 use kassad::domain::attempt::Evidence;
@@ -240,7 +241,8 @@ async fn a_payment_goes_back_in_parts_and_never_more_than_it_was() {
 async fn a_refund_goes_by_the_method_and_the_number_of_its_payment() {
     let desk = desk(|_| {}).await;
     let mut driver = desk.ready().await;
-    let pays: [(&str, fn(&Terminal) -> bool); 3] =
+    type Pay = fn(&Terminal) -> bool;
+    let pays: [(&str, Pay); 3] =
         [("qr", Terminal::guest_pays_qr), ("card", Terminal::guest_pays_card), ("alaqan", Terminal::guest_pays_alaqan)];
     for (method, pay) in pays {
         let paid = desk.charged(&mut driver, pay).await;
@@ -534,6 +536,46 @@ async fn the_probe_knows_strangers_and_the_settings_that_do_not_fit() {
     let fault = |keys: Keys<'_>| KaspiSmartPos::open(&desk.setup(&desk.base(), keys)).err().map(|fault| fault.key);
     assert_eq!(fault(&[("api", text("v1"))]), Some("api"), "the older one has no tokens");
     assert_eq!(fault(&[("api", text("v3"))]), Some("api"));
+}
+
+#[tokio::test]
+async fn the_page_says_how_the_terminal_is_before_the_cashier_needs_it() {
+    let shop = Counter::open().await;
+    let device = async || {
+        let status = shop.get("/api/v1/status?lang=ru").await.body;
+        let devices = status["devices"].as_array().cloned().unwrap_or_default();
+        devices.into_iter().find(|device| device["role"] == "terminal").unwrap_or_default()
+    };
+    shop.until("it is up", async || device().await["state"] == "up").await;
+    shop.till().faults().set_down(true);
+    shop.until("it is down", async || device().await["state"] == "down").await;
+    shop.until("the cure is told", async || device().await["text"].as_str().unwrap_or_default().contains("Kaspi Pay"))
+        .await;
+    shop.till().faults().set_down(false);
+    shop.until("it is up again", async || device().await["state"] == "up").await;
+    assert_eq!(shop.till().violations(), Vec::<String>::new());
+    // Settings that work and should not stay so are yellow, and take money all the same.
+    let mut shop = shop;
+    shop.stop().await;
+    shop.till().set_protected(false);
+    let file = shop.folder.path().join("kassad.toml");
+    shop.config();
+    let config = std::fs::read_to_string(&file).unwrap().replace("protected = true", "protected = false");
+    let config = kassad::config::Config::parse(&config, shop.folder.path()).unwrap();
+    shop.start_with(&config).await;
+    let warns = async || {
+        let status = shop.get("/api/v1/status?lang=ru").await.body;
+        status["devices"].as_array().is_some_and(|all| {
+            all.iter().any(|one| one["state"] == "warn" && one["text"].as_str().unwrap_or_default().contains("Защит"))
+        })
+    };
+    shop.until("it warns", warns).await;
+    let order = shop.order();
+    let id = shop.pay(order, "kaspi_terminal").await;
+    shop.until_on_screen().await;
+    assert!(shop.till().guest_pays_qr());
+    shop.is_sold_once(order, &id, 0, 6_100).await;
+    shop.close().await;
 }
 
 // ---- TLS ----

@@ -10,4 +10,5 @@ mod receipts;
 mod refunds;
 mod schema;
 mod shop;
+mod terminal;
 mod tidy;

@@ -329,7 +329,7 @@ fn cover_silence_and_power() {
 async fn refused(address: &Address) -> String {
     loop {
         match Wire::open(address, quick(), &Clock::machine()).await {
-            Err(Loss::NotSent(what)) => return what,
+            Err(Loss::NotSent(what)) => return what.to_string(),
             Err(Loss::Unknown(what)) => panic!("{what}"),
             Ok(_) => tokio::task::yield_now().await,
         }

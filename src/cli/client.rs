@@ -57,8 +57,8 @@ impl Client {
     async fn try_call(&self, request: Request) -> Result<Value, Trouble> {
         let request = request.query("lang", self.lang.word());
         let answer = self.web.send(&request, Limits::LIST).await.map_err(|loss| match loss {
-            Loss::NotSent(cause) => Trouble::Away(cause),
-            Loss::Unknown(cause) => Trouble::Lost(cause),
+            Loss::NotSent(cause) => Trouble::Away(cause.text),
+            Loss::Unknown(cause) => Trouble::Lost(cause.text),
         })?;
         let body = answer.json().unwrap_or(Value::Null);
         if (200..300).contains(&answer.status) {

@@ -5,7 +5,7 @@ use super::{BackOff, Office, earliest, until};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, RefundId};
 use crate::domain::outcome::{Outcome, Reason};
-use crate::drivers::{Act, Asked, Collect, Standing, Terminal, TerminalAbilities};
+use crate::drivers::{Act, Asked, Collect, Health, Standing, Terminal, TerminalAbilities};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
 use crate::host::tasks::Stop;
@@ -41,6 +41,12 @@ const LATE_WATCH: Duration = Duration::from_secs(24 * 3600);
 
 /// The pause between two looks at a terminal that nothing is asked of: the cashier should know before the guest stands there.
 const PREPARE_GAP: Duration = Duration::from_secs(20);
+
+/// Reasons whose cure is a person's hand on the terminal's screen.
+const TAP_CODES: [&str; 4] = ["not_registered", "register_again", "no_access", "name_taken"];
+
+/// Reasons of a plain lost link, where a look at the terminal says more.
+const LINK_CODES: [&str; 2] = ["no_link", "link_lost"];
 
 /// What the worker remembers of an attempt: deadlines only.
 struct Pace {
@@ -139,9 +145,8 @@ impl Desk {
             Some(row) if !on_screen && self.pace(row.id).next <= now => self.start(row).await?,
             Some(_) => {}
             None if self.prepare_at <= now && !on_screen => {
-                let prepared = self.prepare().await;
+                self.look_after().await;
                 self.prepare_at = self.office.clock.now().plus(PREPARE_GAP);
-                drop(prepared);
                 let is_quiet = !rows.iter().any(|row| row.attempt.state.is_live())
                     && !refunds.iter().any(|row| row.refund.state.is_live());
                 if is_quiet {
@@ -193,7 +198,8 @@ impl Desk {
             }
         };
         match &prepared {
-            Outcome::Done(()) => self.office.devices.set(&self.name, "terminal", "up", "", ""),
+            // How it is says the next look at it; what is asked of it now says "busy".
+            Outcome::Done(()) => {}
             Outcome::Refused(reason) => {
                 self.office.devices.set(&self.name, "terminal", "tap", &reason.code, &reason.detail)
             }
@@ -202,6 +208,24 @@ impl Desk {
             }
         }
         prepared
+    }
+
+    /// While nothing is asked of it: renews what must be renewed, then finds out how it is, before the cashier needs it.
+    async fn look_after(&mut self) {
+        match self.prepare().await {
+            Outcome::Done(()) => {}
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) if LINK_CODES.contains(&reason.code.as_str()) => {}
+            Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => return,
+        }
+        let health = self.driver.probe(self.office.clock.wall()).await;
+        let (state, reason) = match health {
+            Health::Good => ("up", None),
+            Health::Warns(reason) => ("warn", Some(reason)),
+            Health::Bad(reason) if TAP_CODES.contains(&reason.code.as_str()) => ("tap", Some(reason)),
+            Health::Bad(reason) => ("down", Some(reason)),
+        };
+        let (code, detail) = reason.map_or_else(Default::default, |reason| (reason.code, reason.detail));
+        self.office.devices.set(&self.name, "terminal", state, &code, &detail);
     }
 
     /// Puts the amount on the screen: intent committed, then the act, then what came of it.

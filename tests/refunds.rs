@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use crate::shop::{Counter, PHONE, Said};
+use kassad::sandbox::faults::Fault;
+use kassad::sandbox::terminal::Screen;
 use serde_json::{Value, json};
 
 async fn part(shop: &Counter, order: u64, tender: &str, amount: i64, more: &Value) -> Said {
@@ -176,5 +178,159 @@ async fn f25_what_was_paid_twice_goes_back_and_nobody_is_asked_any_more() {
     let back = refund(&shop, &cash, &json!({})).await;
     assert_eq!(back.body["state"], "done", "{}", back.text);
     shop.until("nobody is asked any more", async || shop.questions().await.is_empty()).await;
+    shop.close().await;
+}
+
+// ---- by the terminal that took it ----
+
+/// An order paid by QR at the terminal and done.
+async fn sold_by_qr(shop: &Counter) -> (u64, String) {
+    let order = shop.order();
+    let id = shop.pay(order, "kaspi_terminal").await;
+    shop.until_state(&id, "waiting").await;
+    assert!(shop.till().guest_pays_qr());
+    shop.is_sold_once(order, &id, 0, 6100).await;
+    (order, id)
+}
+
+async fn refund_of(shop: &Counter, id: &str) -> Value {
+    shop.get(&format!("/api/v1/refunds/{id}")).await.body
+}
+
+async fn until_refund(shop: &Counter, id: &str, state: &str) {
+    shop.until(&format!("{id} is {state}"), async || refund_of(shop, id).await["state"] == state).await;
+}
+
+async fn on_terminal(shop: &Counter, payment: &str, amount: i64) -> String {
+    let said = refund(shop, payment, &json!({ "amount": amount })).await;
+    assert_eq!((said.status, &said.body["way"]), (201, &json!("terminal")), "{}", said.text);
+    let id = said.body["id"].as_str().unwrap().to_owned();
+    shop.until("the refund is on the screen", async || shop.till().screen() == Screen::Refund { amount }).await;
+    id
+}
+
+/// What the terminal really gave back, in whole tenge.
+fn given(shop: &Counter) -> i64 {
+    shop.till().operations().iter().filter(|one| one.is_refund && one.charged).map(|one| one.amount).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_the_guest_confirms_a_part_on_the_terminal_and_gets_the_rest_later() {
+    let shop = Counter::open().await;
+    let (_, payment) = sold_by_qr(&shop).await;
+    let first = on_terminal(&shop, &payment, 1000).await;
+    until_refund(&shop, &first, "waiting").await;
+    assert_eq!(refund(&shop, &payment, &json!({ "amount": 1 })).await.body["code"], "refund_running");
+    assert_eq!(shop.post(&format!("/api/v1/refunds/{first}/cancel"), &json!({})).await.body["code"], "no_abort");
+    assert!(shop.till().guest_pays_qr());
+    until_refund(&shop, &first, "done").await;
+    assert_ne!(refund_of(&shop, &first).await["transaction"], "");
+    assert_eq!(shop.payment(&payment).await["refundable"], 5100);
+    let rest = on_terminal(&shop, &payment, 5100).await;
+    until_refund(&shop, &rest, "waiting").await;
+    assert!(shop.till().guest_pays_qr());
+    until_refund(&shop, &rest, "done").await;
+    assert_eq!(given(&shop), 6100);
+    assert_eq!(refund(&shop, &payment, &json!({})).await.body["code"], "refund_nothing");
+    shop.until_papers("receipt", 3).await;
+    assert_eq!(shop.till().violations(), Vec::<String>::new());
+    shop.settle("pos_return").await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_a_refund_that_the_guest_does_not_confirm_is_available_again() {
+    let shop = Counter::open().await;
+    let (_, payment) = sold_by_qr(&shop).await;
+    let first = on_terminal(&shop, &payment, 6100).await;
+    until_refund(&shop, &first, "waiting").await;
+    assert!(shop.till().guest_declines());
+    until_refund(&shop, &first, "failed").await;
+    assert_eq!(shop.payment(&payment).await["refundable"], 6100);
+    let second = on_terminal(&shop, &payment, 6100).await;
+    until_refund(&shop, &second, "waiting").await;
+    assert!(shop.till().guest_pays_qr());
+    until_refund(&shop, &second, "done").await;
+    assert_eq!(given(&shop), 6100);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_a_refund_whose_answer_is_lost_is_never_begun_again() {
+    let shop = Counter::open().await;
+    let (_, payment) = sold_by_qr(&shop).await;
+    shop.till().faults().once("refund", Fault::LoseReply);
+    let first = on_terminal(&shop, &payment, 6100).await;
+    until_refund(&shop, &first, "unresolved").await;
+    assert!(shop.till().guest_pays_qr(), "the guest confirms what we do not know of");
+    assert_eq!(refund(&shop, &payment, &json!({})).await.body["code"], "refund_running");
+    let path = format!("/api/v1/refunds/{first}/answer");
+    let no = json!({ "by": "Мария", "because": "x", "outcome": "not_returned" });
+    assert_eq!(shop.post(&path, &no).await.body["code"], "too_early");
+    shop.until_asked("refund_unclear").await;
+    assert_eq!(shop.post(&path, &no).await.body["code"], "confirm_not_returned");
+    let yes = json!({ "by": "Мария", "because": "есть в истории", "outcome": "returned", "transaction": "5501" });
+    assert_eq!(shop.post(&path, &yes).await.body["state"], "done");
+    assert_eq!((given(&shop), shop.till().operations().len()), (6100, 2));
+    shop.settle("pos_return").await;
+    assert_eq!(shop.questions().await, Vec::<String>::new());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_a_refund_survives_a_lost_link_and_a_power_cut() {
+    let mut shop = Counter::open().await;
+    let (_, payment) = sold_by_qr(&shop).await;
+    let first = on_terminal(&shop, &payment, 2000).await;
+    until_refund(&shop, &first, "waiting").await;
+    shop.till().faults().set_down(true);
+    until_refund(&shop, &first, "unresolved").await;
+    assert!(shop.till().guest_pays_qr());
+    shop.till().faults().set_down(false);
+    until_refund(&shop, &first, "done").await;
+    let second = on_terminal(&shop, &payment, 4100).await;
+    until_refund(&shop, &second, "waiting").await;
+    shop.power_cut().await;
+    assert!(shop.till().guest_pays_qr());
+    until_refund(&shop, &second, "done").await;
+    assert_eq!(given(&shop), 6100);
+    assert_eq!(shop.till().operations().len(), 3);
+    shop.until_papers("receipt", 3).await;
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_a_persons_word_about_a_refund_is_corrected_by_the_terminal_loudly() {
+    let shop = Counter::open().await;
+    let (_, payment) = sold_by_qr(&shop).await;
+    let id = on_terminal(&shop, &payment, 6100).await;
+    until_refund(&shop, &id, "waiting").await;
+    shop.till().faults().set_down(true);
+    assert!(shop.till().guest_pays_qr());
+    shop.until_asked("refund_unclear").await;
+    let no = json!({ "by": "Мария", "because": "не вижу", "outcome": "not_returned", "confirmed": true });
+    assert_eq!(shop.post(&format!("/api/v1/refunds/{id}/answer"), &no).await.body["state"], "failed");
+    shop.till().faults().set_down(false);
+    shop.settle("refund_late").await;
+    assert_eq!(refund_of(&shop, &id).await["late"], true);
+    assert_eq!(given(&shop), 6100);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_a_payment_and_a_refund_share_one_screen() {
+    let shop = Counter::open().await;
+    let (_, payment) = sold_by_qr(&shop).await;
+    let back = on_terminal(&shop, &payment, 500).await;
+    let order = shop.poster().open_order(6, "Ерлан", &[(1, 1)]);
+    let id = shop.pay(order, "kaspi_terminal").await;
+    until_refund(&shop, &back, "waiting").await;
+    assert!(shop.till().guest_pays_qr());
+    until_refund(&shop, &back, "done").await;
+    shop.until("then the next guest's sum", async || matches!(shop.till().screen(), Screen::Pay { .. })).await;
+    assert!(shop.till().guest_pays_card());
+    shop.until_state(&id, "paid").await;
+    assert_eq!(shop.till().operations().len(), 3);
+    assert_eq!(shop.till().violations(), Vec::<String>::new());
     shop.close().await;
 }

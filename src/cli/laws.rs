@@ -6,7 +6,9 @@ use super::say;
 use crate::config::Config;
 use crate::domain::attempt::State;
 use crate::domain::money::Tiyn;
+use crate::domain::time::Wall;
 use crate::ledger::attempts::AttemptRow;
+use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, OpenFault, Reader, journal};
 use crate::sandbox::printer::Printer;
 use crate::sandbox::restaurant::Shop;
@@ -15,6 +17,9 @@ use std::collections::btree_map::Entry;
 
 /// More rows than a demo makes.
 const ROWS_MAX: u32 = 1_000_000;
+
+/// What a refund slip says, and nothing else does.
+const SLIP: &str = "ВОЗВРАТ";
 
 /// Flaws shown of one law.
 const SHOWN_MAX: usize = 5;
@@ -44,6 +49,7 @@ struct Books<'a> {
     shop: &'a Shop,
     sold: &'a [Sold],
     attempts: Vec<AttemptRow>,
+    refunds: Vec<RefundRow>,
     /// Order of the ledger to the foreign id.
     orders: BTreeMap<i64, String>,
 }
@@ -66,7 +72,8 @@ pub(super) fn check(
         }
     }
     let (journal_rows, chain) = journal::verify(&reader)?;
-    let books = Books { shop, sold, attempts, orders };
+    let refunds = view.refunds_since(Wall(0), ROWS_MAX)?;
+    let books = Books { shop, sold, attempts, refunds, orders };
     let (receipts, receipt_flaws) = books.papers(shop.printer("receipt"), &books.receipts_due());
     let (mut tickets, mut ticket_flaws) = (0, Vec::new());
     for station in ["hot", "bar"] {
@@ -100,6 +107,10 @@ pub(super) fn check(
         ("receipts".to_owned(), receipts.to_string()),
         ("kitchen tickets".to_owned(), tickets.to_string()),
         (
+            "in parts, given back".to_owned(),
+            format!("{}, {}", sold.iter().filter(|order| order.cash_tenge > 0).count(), tally.refunds.get()),
+        ),
+        (
             "duplicates prevented".to_owned(),
             format!("{}   (webhooks {repeated}, taps {})", repeated + tally.double_taps.get(), tally.double_taps.get()),
         ),
@@ -126,6 +137,7 @@ pub(super) fn check(
         ("every paid order is closed in the POS once, with its sum", books.closed_once()),
         ("our books are the partners' books", books.same_sums()),
         ("a receipt for every paid order, and no unmarked second one", receipt_flaws),
+        ("a slip for every refund, and no more went back than was paid", books.slips()),
         ("every dish reaches its station, and no unmarked second ticket", ticket_flaws),
         ("the bot hears of every end of its invoices", books.bot_heard()),
         ("partners saw no request that their protocol forbids", books.violations()),
@@ -136,7 +148,7 @@ pub(super) fn check(
 }
 
 impl Books<'_> {
-    /// What the world charged, in tenge, by foreign id of the order; what no order explains goes under an empty id.
+    /// What the world charged less what it gave back, in tenge, by foreign id of the order; what no order explains goes under an empty id.
     fn charges(&self) -> BTreeMap<String, i64> {
         let mut charges: BTreeMap<String, i64> = BTreeMap::new();
         let mut add = |row: Option<&AttemptRow>, tenge: i64| {
@@ -156,7 +168,14 @@ impl Books<'_> {
                     let proven = row.attempt.evidence.as_ref().map(|evidence| evidence.transaction.as_str());
                     row.via == via && (named || (proven.is_some() && proven == operation.transaction_id.as_deref()))
                 };
-                add(self.attempts.iter().find(is_same), operation.amount);
+                let of_refund = |row: &&AttemptRow| {
+                    let proven = row.attempt.evidence.as_ref().map(|evidence| evidence.transaction.as_str());
+                    row.via == via && proven.is_some() && proven == operation.refund_of.as_deref()
+                };
+                match operation.is_refund {
+                    true => add(self.attempts.iter().find(of_refund), -operation.amount),
+                    false => add(self.attempts.iter().find(is_same), operation.amount),
+                }
             }
         }
         charges
@@ -167,7 +186,7 @@ impl Books<'_> {
         let mut flaws = Vec::new();
         for order in self.sold {
             let charged = charges.remove(&order.foreign_id).unwrap_or(0);
-            let due = if order.paid { order.due_tenge } else { 0 };
+            let due = if order.paid { order.due_tenge - order.cash_tenge - order.returned_tenge } else { 0 };
             if charged != due {
                 flaws.push(format!("order {}: {charged} tenge were charged, {due} were due", order.number));
             }
@@ -186,6 +205,10 @@ impl Books<'_> {
             };
             let wanted = if order.paid { (2, 1, Tiyn::from_tenge(order.due_tenge)) } else { (1, 0, Some(Tiyn::ZERO)) };
             let payed = seen.payed_cash.checked_add(seen.payed_card);
+            if order.paid && seen.payed_cash.whole_tenge() != Some(order.cash_tenge) {
+                let cash = seen.payed_cash;
+                flaws.push(format!("order {}: {cash} in cash, {} were handed over", order.number, order.cash_tenge));
+            }
             if (seen.status, seen.closes, payed) != wanted {
                 flaws.push(format!(
                     "order {}: status {}, closed {} times, {payed:?} paid",
@@ -198,8 +221,11 @@ impl Books<'_> {
 
     fn same_sums(&self) -> Vec<String> {
         let paid = self.attempts.iter().filter(|row| row.attempt.state == State::Paid);
-        let ours: Tiyn = paid.filter_map(|row| Some(row.attempt.evidence.as_ref()?.amount)).sum();
-        let theirs: i64 = self.charges().values().sum();
+        let paid: Tiyn = paid.filter_map(|row| Some(row.attempt.evidence.as_ref()?.amount)).sum();
+        let back: Tiyn = self.refunds.iter().map(|row| row.refund.returned()).sum();
+        let ours = Tiyn(paid.0 - back.0);
+        let theirs: i64 =
+            self.charges().values().sum::<i64>() + self.sold.iter().map(|order| order.cash_tenge).sum::<i64>();
         if ours.whole_tenge() == Some(theirs) { Vec::new() } else { vec![format!("ours {ours}, theirs {theirs}")] }
     }
 
@@ -219,7 +245,7 @@ impl Books<'_> {
         let papers = printer.papers();
         let mut seen: BTreeMap<String, (u32, u32)> = BTreeMap::new();
         let mut flaws = Vec::new();
-        for paper in &papers {
+        for paper in papers.iter().filter(|paper| !paper.text.contains(SLIP)) {
             let Some(number) = number_on(&paper.text) else {
                 flaws.push(format!("{}: a paper without a number", printer.name()));
                 continue;
@@ -242,6 +268,29 @@ impl Books<'_> {
         );
         flaws.extend(printer.faults().into_iter().map(|fault| format!("{}: {fault}", printer.name())));
         (papers.len(), flaws)
+    }
+
+    /// Every refund that went has its slip, at most one of them without the mark of a repeat.
+    fn slips(&self) -> Vec<String> {
+        let Some(printer) = self.shop.printer("receipt") else {
+            return vec!["there is no such printer".to_owned()];
+        };
+        let mut unmarked: BTreeMap<String, u32> = BTreeMap::new();
+        let mut all: BTreeMap<String, u32> = BTreeMap::new();
+        for paper in printer.papers().iter().filter(|paper| paper.text.contains(SLIP)) {
+            let number = number_on(&paper.text).unwrap_or_default();
+            *unmarked.entry(number.clone()).or_default() += u32::from(!paper.text.contains("ПОВТОР"));
+            *all.entry(number).or_default() += 1;
+        }
+        let mut flaws = Vec::new();
+        for order in self.sold {
+            let (came, bare) = (all.remove(&order.number).unwrap_or(0), unmarked.get(&order.number).unwrap_or(&0));
+            if came < order.slips || *bare > order.slips {
+                flaws.push(format!("order {}: {came} slips, {bare} unmarked, of {}", order.number, order.slips));
+            }
+        }
+        flaws.extend(all.into_keys().map(|number| format!("a slip for order {number}, which got nothing back")));
+        flaws
     }
 
     fn bot_heard(&self) -> Vec<String> {

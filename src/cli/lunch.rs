@@ -2,6 +2,8 @@
 //! and a seeded evil spirit breaks wires, printers, partners and the power. Everything runs over real sockets on a clock that is faster
 //! than the machine's; at the end the laws are checked against what the world outside really did ([`super::laws`]).
 
+mod returns;
+
 use super::{laws, say};
 use crate::config::Config;
 use crate::daemon::{self, Daemon, Machine};
@@ -74,6 +76,12 @@ pub(super) struct Sold {
     pub(super) stations: Vec<&'static str>,
     /// Whether the guest paid in the end.
     pub(super) paid: bool,
+    /// What of it was paid in cash and stayed, in whole tenge.
+    pub(super) cash_tenge: i64,
+    /// What went back by the terminal, in whole tenge.
+    pub(super) returned_tenge: i64,
+    /// Refund slips that must have come out.
+    pub(super) slips: u32,
     /// Why it is stuck, if it is.
     pub(super) stuck: Option<String>,
 }
@@ -87,6 +95,8 @@ pub(super) struct Tally {
     pub(super) power_cuts: Cell<u64>,
     /// Times a printer ran out of paper, was off, or lost its line.
     pub(super) printer_faults: Cell<u64>,
+    /// Refunds that went through.
+    pub(super) refunds: Cell<u64>,
     /// Questions that a cashier answered.
     pub(super) answers: Cell<u64>,
     done: Cell<usize>,
@@ -257,7 +267,8 @@ impl Lunch<'_> {
             _ => Way::Bot,
         };
         let mut sold = if way == Way::Bot { bot_order(place, &own) } else { self.table_order(way, &own) };
-        if let Err(_late) = self.clock.limit(SALE_LIMIT, self.collect(&mut sold)).await {
+        let draws = (own.below(100), own.below(100));
+        if let Err(_late) = self.clock.limit(SALE_LIMIT, self.sell(&mut sold, draws)).await {
             sold.stuck = Some("no end in three hours".to_owned());
         }
         sold
@@ -287,7 +298,30 @@ impl Lunch<'_> {
                 .map(|(_, name)| name)
                 .collect(),
             paid: false,
+            cash_tenge: 0,
+            returned_tenge: 0,
+            slips: 0,
             stuck: None,
+        }
+    }
+
+    /// From the first part to the second thoughts.
+    async fn sell(&self, sold: &mut Sold, (in_parts, given_back): (u64, u64)) {
+        let is_table = sold.way != Way::Bot;
+        if is_table && let Err(problem) = self.cash_part(sold, in_parts).await {
+            sold.stuck = Some(problem);
+            return;
+        }
+        self.collect(sold).await;
+        if !is_table || sold.stuck.is_some() {
+            return;
+        }
+        let after = async {
+            self.cash_back(sold).await?;
+            self.dish_back(sold, given_back).await
+        };
+        if let Err(problem) = after.await {
+            sold.stuck = Some(problem);
         }
     }
 
@@ -505,6 +539,7 @@ impl Lunch<'_> {
                     let live = self.patient("GET", &format!("/api/v1/payments?limit=1&state={state}"), None).await?;
                     is_idle &= live["payments"].as_array().is_some_and(Vec::is_empty);
                 }
+                self.settle_returns().await?;
                 if is_idle {
                     return Ok::<(), String>(());
                 }
@@ -633,6 +668,9 @@ fn bot_order(place: usize, own: &Ids) -> Sold {
         // Without lines the description goes to the first station.
         stations: vec!["hot"],
         paid: false,
+        cash_tenge: 0,
+        returned_tenge: 0,
+        slips: 0,
         stuck: None,
     }
 }

@@ -163,6 +163,7 @@ pub fn refund(faces: &Faces, view: View<'_>, row: &RefundRow, lang: Lang) -> Res
         "returned": proof.map(|proof| sum(proof.amount)),
         "transaction": proof.map(|proof| proof.transaction.clone()),
         "way": row.way,
+        "handle": row.refund.handle,
         "via": row.via,
         "by": row.who,
         "because": row.because,

@@ -334,3 +334,23 @@ async fn f25_a_payment_and_a_refund_share_one_screen() {
     assert_eq!(shop.till().violations(), Vec::<String>::new());
     shop.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f25_what_was_too_much_goes_back_and_the_order_goes_on() {
+    let shop = Counter::open().await;
+    let order = shop.order();
+    let id = shop.pay(order, "kaspi_invoice").await;
+    shop.until_invoices(1).await;
+    assert!(shop.aipay().guest_pays_sum(&shop.invoice().id, 7000));
+    shop.until_asked("overpaid").await;
+    assert_eq!(shop.in_pos(order).closes, 0);
+    let back = refund(&shop, &id, &json!({ "amount": 900, "transaction": "90011" })).await;
+    assert_eq!(back.body["state"], "done", "{}", back.text);
+    shop.until("the order is closed", async || shop.in_pos(order).status == 2).await;
+    let seen = shop.in_pos(order);
+    assert_eq!((seen.closes, seen.payed_card.0, seen.payed_cash.0), (1, 610_000, 0), "closed with its sum");
+    shop.until_papers("receipt", 2).await;
+    shop.until_papers("hot", 1).await;
+    assert_eq!(shop.questions().await, Vec::<String>::new());
+    shop.close().await;
+}

@@ -117,7 +117,8 @@ pub fn given_back(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, payment: &Attemp
             tx.answer(question.id, "kassad", "", "given back")?;
         }
     }
-    if order.closing == Closing::None && tx.jobs_of(order.id)?.is_empty() {
+    let was_complete = |job: &JobRow| job.kind == JobKind::Close || job.document == "receipt";
+    if order.closing == Closing::None && !tx.jobs_of(order.id)?.iter().any(was_complete) {
         let covers = |row: &AttemptRow| row.attempt.state == State::Paid && row.id != payment.id;
         let other = tx.attempts_of_order(order.id)?.into_iter().find(covers).map_or(payment.id, |row| row.id);
         complete(tx, rules, order, other)?;

@@ -94,9 +94,9 @@ const SUMS: [&str; 7] = [
       WHERE kind = 'refund' AND json_extract(entry, '$.amount') <> refunds.amount",
     "SELECT 'refunds ' || min(refunds.id), 'more is given back than was paid' FROM refunds
        JOIN attempts ON attempts.id = refunds.attempt
-      WHERE refunds.state IN ('planned', 'sent', 'waiting', 'unresolved', 'done')
+      WHERE refunds.state IN ('planned', 'sent', 'waiting', 'unresolved', 'done') AND refunds.late = 0
       GROUP BY attempts.id
-     HAVING sum(refunds.amount) > coalesce(json_extract(attempts.evidence, '$.amount'), 0)",
+     HAVING sum(coalesce(json_extract(refunds.proof, '$.amount'), refunds.amount)) > coalesce(json_extract(attempts.evidence, '$.amount'), 0)",
 ];
 
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.

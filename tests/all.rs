@@ -1,4 +1,5 @@
 //! All tests in one binary: on two cores linking costs more than running. One module per kind of proof (style: tests).
+mod balance;
 mod clock;
 mod config;
 mod counter;

@@ -48,12 +48,13 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
         refund: None,
         args: vec![("paid", collected.to_string()), ("due", due.to_string())],
     };
+    let is_done = was_complete(tx, &order)? && [Closing::None, Closing::Closed].contains(&order.closing);
     // The order decides, not the part: a part may have been cut smaller while an older attempt for all of it was still on its way.
     match collected.cmp(&due) {
         std::cmp::Ordering::Less if evidence.amount < row.attempt.amount => return tx.ask(&about("part_paid")),
         std::cmp::Ordering::Less => return Ok(()),
         // Money came after money had gone back: somebody looks whether it is for the same thing.
-        std::cmp::Ordering::Equal if paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
+        std::cmp::Ordering::Equal if is_done && paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
         std::cmp::Ordering::Equal if order.closing != Closing::Closed => complete(tx, rules, &order, row.id)?,
         std::cmp::Ordering::Equal => {}
         // Two payments, or one that is too large: the guest must get something back (F05, F06).
@@ -98,8 +99,14 @@ pub fn paid_in(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
 
 /// What counts as paid when more is to be collected: an order that was once paid in full stays paid, whatever went back of it.
 pub fn counted(view: &View<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
-    let paid = paid_in(view, order.id)?;
-    if paid >= order.snapshot.due { Ok(paid) } else { collected(view, order.id) }
+    let stayed = collected(view, order.id)?;
+    Ok(if was_complete(view, order)? { stayed.max(order.snapshot.due) } else { stayed })
+}
+
+/// Whether the order was once paid in full, so that its close and its receipt have begun.
+fn was_complete(view: &View<'_>, order: &OrderRow) -> Result<bool, Fault> {
+    let begun = |job: &JobRow| job.kind == JobKind::Close || job.document == "receipt";
+    Ok(order.closing != Closing::None || view.jobs_of(order.id)?.iter().any(begun))
 }
 
 /// What was paid for an order, less what surely went back.
@@ -117,8 +124,7 @@ pub fn given_back(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, payment: &Attemp
             tx.answer(question.id, "kassad", "", "given back")?;
         }
     }
-    let was_complete = |job: &JobRow| job.kind == JobKind::Close || job.document == "receipt";
-    if order.closing == Closing::None && !tx.jobs_of(order.id)?.iter().any(was_complete) {
+    if !was_complete(tx, order)? {
         let covers = |row: &AttemptRow| row.attempt.state == State::Paid && row.id != payment.id;
         let other = tx.attempts_of_order(order.id)?.into_iter().find(covers).map_or(payment.id, |row| row.id);
         complete(tx, rules, order, other)?;

@@ -140,6 +140,7 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
         "prints": prints,
         "reason": reason,
         "refunds": refunds,
+        "order_paid": sum(crate::flows::settle::counted(&view, &order)?),
         "refundable": sum(crate::flows::refund::available(&view, row)?),
         "may_cancel": row.attempt.state == State::Planned,
         "question": match question { Some(question) => Some(self::question(faces, view, &question, lang)?), None => None },

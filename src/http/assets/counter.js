@@ -302,14 +302,9 @@ function orderOfPayment(id) {
 
 /** What is paid of an order in tiyn: a POS that is away, or has closed the order, must not make a paid order look open. */
 function paidOf(order) {
-  const paid = view.payments.filter((one) => one.order_id === order.order_id && one.state === "paid");
-  const all = paid.reduce((sum, one) => sum + tiyn(one.amount_paid ?? one.amount), 0);
-  // Once paid in full it stays paid, whatever went back of it: what comes next is a new order.
-  return Math.max(tiyn(order.paid), all >= tiyn(order.due) ? all : all - paid.reduce((sum, one) => sum + returnedOf(one), 0));
+  const of = view.payments.filter((one) => one.order_id === order.order_id);
+  return of.length ? Math.max(...of.map((one) => tiyn(one.order_paid))) : tiyn(order.paid);
 }
-
-/** What surely went back of a payment, in tiyn. */
-const returnedOf = (payment) => (payment.refunds || []).reduce((all, one) => all + tiyn(one.returned), 0);
 
 function drawPanel() {
   const order = view.order || (view.fetched.orders && orderOfPayment(view.chosen));

@@ -289,6 +289,7 @@ fn evidence(data: &Json, cheque: &Json, amount: Tiyn) -> Evidence {
         transaction: transaction.unwrap_or_default(),
         source: "terminal".to_owned(),
         detail: detail(data, field("cardMask")),
+        tendered: None,
     }
 }
 

@@ -527,7 +527,9 @@ async fn the_probe_knows_strangers_and_the_settings_that_do_not_fit() {
     assert_eq!(desk.till().screen(), Screen::Idle);
     // The control page of the sandbox is a web server, and no terminal.
     let stranger = desk.world.control_url().trim_end_matches('/').to_owned();
-    assert_eq!(health(&desk.driver_at(&stranger, &[]).probe(NOON).await), "bad not_terminal");
+    let mut stranger = desk.driver_at(&stranger, &[]);
+    assert_eq!(health(&stranger.probe(NOON).await), "bad not_terminal");
+    assert_eq!(code(&stranger.prepare(NOON).await), "not sent not_terminal", "no sum goes there");
     // The older API is spoken only where it is asked for: this terminal does not know it.
     let old = [("protected", Value::Flag(false)), ("api", text("v1"))];
     let mut old = desk.driver_at(&desk.base(), &old);
@@ -653,6 +655,16 @@ async fn f13_an_authority_that_nobody_named_is_not_believed_and_insecure_must_be
     assert_eq!(code(&blind.prepare(NOON).await), "done");
     assert_eq!(health(&blind.probe(NOON).await), "warns insecure_tls");
     desk.charged(&mut blind, Terminal::guest_pays_card).await;
+}
+
+#[tokio::test]
+async fn f13_a_terminal_that_wants_tls_and_settings_without_it() {
+    let (desk, _) = tls_desk(TERMINAL_NAME, Validity::Always).await;
+    let plain = desk.base().replace("https://", "http://");
+    let mut driver = desk.driver_at(&plain, &[("protected", Value::Flag(false))]);
+    assert_eq!(health(&driver.probe(NOON).await), "bad not_terminal");
+    // A sum sent there would be a red line that nobody can clear: it is kept back until somebody mends the settings.
+    assert_eq!(code(&driver.prepare(NOON).await), "not sent not_terminal");
 }
 
 #[tokio::test]

@@ -71,6 +71,8 @@ pub const KIND: Kind = Kind {
 pub const TLS_NAME_DEFAULT: &str = "terminal.kaspipos.kz";
 /// How long a registration may wait for the tap on the terminal's screen.
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause between two `actualize` calls: Kaspi wants 10 s from arrival to arrival (§1.6), and the first may have been slow on its way.
+const SETTLE_GAP: Duration = Duration::from_secs(11);
 /// The part of its life after which a token is renewed, in percent (F09).
 const RENEW_AFTER_PERCENT: i64 = 80;
 /// What a token must have left when a payment starts, however long it lives (F09).
@@ -183,6 +185,8 @@ pub struct KaspiSmartPos {
     not_renewed: Option<Reason>,
     /// When the terminal last refused a renewal: asking at every step would be a storm.
     refused_at: Option<Wall>,
+    /// What answered the last look was no terminal: it is looked at again before a sum is sent there, whose fate nobody could tell.
+    is_stranger: bool,
     /// The last time of day we were told; it only labels the end of tokens.
     now: Wall,
 }
@@ -218,6 +222,7 @@ impl KaspiSmartPos {
             is_dismissed: false,
             not_renewed: None,
             refused_at: None,
+            is_stranger: false,
             now: Wall::default(),
         })
     }
@@ -225,6 +230,12 @@ impl KaspiSmartPos {
     // ---- tokens ----
 
     async fn let_in(&mut self) -> Outcome<()> {
+        if self.is_stranger
+            && let Health::Bad(reason) = self.check().await
+            && self.is_stranger
+        {
+            return Outcome::NotSent(reason);
+        }
         if !self.is_protected {
             return Outcome::Done(());
         }
@@ -418,12 +429,16 @@ impl KaspiSmartPos {
     async fn check(&mut self) -> Health {
         self.recall().await;
         let access = self.access().filter(|_| !self.is_dismissed).cloned();
-        match self.web.send(&presence_request(self.api, access.as_ref()), LOOK).await {
-            Err(loss) => return Health::Bad(away(loss)),
+        let seen = match self.web.send(&presence_request(self.api, access.as_ref()), LOOK).await {
+            Err(loss) => Err(away(loss)),
             Ok(answer) => match read_presence(&answer, self.api) {
-                Presence::Stranger => return Health::Bad(Reason::new("not_terminal", answer.shape())),
-                Presence::Terminal | Presence::Denied => {}
+                Presence::Stranger => Err(Reason::new("not_terminal", answer.shape())),
+                Presence::Terminal | Presence::Denied => Ok(()),
             },
+        };
+        self.is_stranger = matches!(&seen, Err(reason) if reason.code == "not_terminal");
+        if let Err(reason) = seen {
+            return Health::Bad(reason);
         }
         if self.is_protected && access.is_none() {
             let code = if self.is_dismissed { "register_again" } else { "not_registered" };
@@ -553,7 +568,7 @@ fn has_ip(address: &str) -> bool {
 impl Terminal for KaspiSmartPos {
     fn abilities(&self) -> TerminalAbilities {
         TerminalAbilities {
-            settle_gap: Duration::from_secs(10),
+            settle_gap: SETTLE_GAP,
             inquire_gap: Duration::from_secs(1),
             patience: Duration::from_secs(180),
             abort: false,
@@ -634,6 +649,17 @@ mod tests {
         let hour = Tokens { until: Wall(30 * minute), ..day };
         assert!(!hour.is_due(Wall(20 * minute - 1)) && hour.is_due(Wall(20 * minute)), "80 % would be 24 minutes");
         assert!(!hour.is_dead(Wall(30 * minute - 1)) && hour.is_dead(Wall(30 * minute)));
+    }
+
+    #[test]
+    fn each_lost_link_has_its_cure() {
+        for bar in Bar::ALL.map(Some).into_iter().chain([None]) {
+            let cause = crate::transport::Cause { bar, text: String::new() };
+            let reason = away(Loss::Unknown(cause.clone()));
+            assert_eq!(reason, away(Loss::NotSent(cause)));
+            assert!(crate::i18n::is_known(&reason.code), "{}", reason.code);
+            assert_eq!(reason.code == "no_link", bar.is_none(), "{}", reason.code);
+        }
     }
 
     #[test]

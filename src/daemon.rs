@@ -18,7 +18,7 @@ use crate::workers::courier::{self, Bot, Dialect};
 use crate::workers::pos::Counter;
 use crate::workers::vault::LedgerVault;
 use crate::workers::writer::{self, Writer};
-use crate::workers::{Office, cloud, maintenance, pos, printer, terminal};
+use crate::workers::{Office, cloud, display, maintenance, pos, printer, terminal};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -257,6 +257,7 @@ struct Devices {
     clouds: Vec<(String, Arc<dyn Cloud>, Door)>,
     pos: Option<(String, Arc<dyn Pos>, Duration)>,
     printers: Vec<(String, Address, crate::drivers::printer::Profile)>,
+    displays: Vec<(String, Address, crate::drivers::display::Panel, Option<String>)>,
     bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
     public_invoices: bool,
 }
@@ -272,6 +273,7 @@ impl Devices {
             clouds: Vec::new(),
             pos: None,
             printers: Vec::new(),
+            displays: Vec::new(),
             bots: Vec::new(),
             public_invoices: config.listen.public_invoices,
         };
@@ -283,6 +285,9 @@ impl Devices {
         }
         for printer in &config.printers {
             devices.add(&printer.device, &setup(&printer.device)?, None)?;
+        }
+        for display in &config.displays {
+            devices.add_display(display, &setup(&display.device)?)?;
         }
         if let Some(pos) = &config.pos {
             devices.add(&pos.device, &setup(&pos.device)?, Some(Duration::from_secs(u64::from(pos.poll_s))))?;
@@ -309,11 +314,22 @@ impl Devices {
             }
             Build::Printer(build) => {
                 let profile = build(setup).map_err(bad)?;
-                let address = Address::parse(&device.address).map_err(|cause: BadAddress| {
-                    fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0")
-                })?;
-                self.printers.push((name, address, profile));
+                self.printers.push((name, wire_address(device)?, profile));
             }
+            // Its section says more than every device's: see `add_display`.
+            Build::Display(_) => {}
+        }
+        Ok(())
+    }
+
+    fn add_display(&mut self, display: &config::DisplayConfig, setup: &Setup) -> Result<(), config::Fault> {
+        let device = &display.device;
+        if let Build::Display(build) = device.kind.build {
+            let bad = |cause: crate::drivers::BadSetup| {
+                fault(device, cause.key, &cause.problem, "see the example configuration")
+            };
+            let panel = build(setup).map_err(bad)?;
+            self.displays.push((device.name.clone(), wire_address(device)?, panel, display.terminal.clone()));
         }
         Ok(())
     }
@@ -360,6 +376,10 @@ impl Devices {
             office.devices.set(&name, "printer", "unknown", "", "");
             hire(workers, &format!("printer {name}"), printer::run(office.clone(), name, address, profile));
         }
+        for (name, address, panel, terminal) in self.displays {
+            office.devices.set(&name, "display", "unknown", "", "");
+            hire(workers, &format!("display {name}"), display::run(office.clone(), name, address, panel, terminal));
+        }
         let counter = self.pos.map(|(name, pos, poll)| {
             let counter = Counter::new(office.clone(), pos);
             office.devices.set(&name, "pos", "unknown", "", "");
@@ -386,6 +406,13 @@ impl Devices {
             flood: http::webhooks::Flood::default(),
         }
     }
+}
+
+/// The wire of a device that is no web server.
+fn wire_address(device: &Device) -> Result<Address, config::Fault> {
+    Address::parse(&device.address).map_err(|cause: BadAddress| {
+        fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0")
+    })
 }
 
 fn fault(device: &Device, key: &str, problem: &str, cure: &str) -> config::Fault {

@@ -228,6 +228,21 @@ const TABLE: &[Row] = &[
     ("device.paper_out", "Қағаз жоқ", "Нет бумаги", "No paper"),
     ("device.unknown", "Тексерілуде", "Проверяется", "Being checked"),
 
+    // what the guest reads on the customer display: twenty characters at most
+    ("display.welcome", "Қош келдіңіз", "Добро пожаловать", "Welcome"),
+    ("display.pay_terminal", "Kaspi-мен", "Оплатите Kaspi", "Pay with Kaspi"),
+    ("display.pay_invoice", "Kaspi-де шот", "Счёт в Kaspi", "Bill in Kaspi"),
+    ("display.pay_qr", "Kaspi QR", "Kaspi QR", "Kaspi QR"),
+    ("display.pay_cash", "Қолма-қол", "Наличными", "In cash"),
+    ("display.due", "ТӨЛЕҢІЗ", "К ОПЛАТЕ", "TO PAY"),
+    ("display.thanks", "Рақмет!", "Спасибо!", "Thank you!"),
+    ("display.paid", "ТӨЛЕНДІ", "ОПЛАЧЕНО", "PAID"),
+    ("display.change", "ҚАЙТАРЫМ", "СДАЧА", "CHANGE"),
+    ("display.wait", "Күте тұрыңыз", "Подождите", "One moment"),
+    ("display.checking", "Төлем тексерілуде", "Проверяем оплату", "Checking payment"),
+    ("display_off", "Клиент экраны жауап бермейді: кабелін тексеріңіз", "Дисплей покупателя не подключён: проверьте кабель",
+        "The customer display is away: check its cable"),
+
     // jobs
     ("job.print", "Басып шығару", "Печать", "Print"),
     ("job.close", "POS-та жабу", "Закрытие в POS", "POS close"),

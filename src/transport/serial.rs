@@ -1,10 +1,11 @@
 //! Serial lines (escpos §3.4): 8 data bits, the settings of the address, nobody else on the port while we hold it.
 
 use crate::transport::address::{Flow, Parity, SerialLine};
+use crate::transport::discover::{self, Bus};
 use std::io;
 use tokio_serial::{SerialPort, SerialStream};
 
-/// Opens a line for us alone.
+/// Opens a line for us alone, wherever its device is plugged in now.
 pub fn open(line: &SerialLine) -> io::Result<SerialStream> {
     let parity = match line.parity {
         Parity::None => tokio_serial::Parity::None,
@@ -17,7 +18,8 @@ pub fn open(line: &SerialLine) -> io::Result<SerialStream> {
         Flow::XonXoff => tokio_serial::FlowControl::Software,
     };
     let stop_bits = if line.stop_bits == 2 { tokio_serial::StopBits::Two } else { tokio_serial::StopBits::One };
-    let settings = tokio_serial::new(line.path.to_string_lossy(), line.baud)
+    let node = discover::node(&line.place, Bus::Serial)?;
+    let settings = tokio_serial::new(node.to_string_lossy(), line.baud)
         .data_bits(tokio_serial::DataBits::Eight)
         .parity(parity)
         .stop_bits(stop_bits)

@@ -127,7 +127,7 @@ impl Daemon {
         let thread = writer_thread(ledger, queue, machine.clock.clone(), changes)?;
         let spawner = spawner(ended);
         let mut workers = JoinSet::new();
-        let faces = Arc::new(devices.start(&office, &mut workers));
+        let faces = Arc::new(devices.start(&office, &spawner, &mut workers));
         let addresses = (address(&public)?, address(&local)?);
         let clock = machine.clock.clone();
         let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
@@ -204,6 +204,28 @@ pub fn spawner(end: Stop) -> Spawner {
             }
         }));
     })
+}
+
+/// A worker without which money goes on: should it break, its device is down and the daemon stays.
+async fn alone(
+    office: Office,
+    name: String,
+    role: &'static str,
+    spawner: Spawner,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let (held, ended) = tokio::sync::oneshot::channel::<()>();
+    spawner.start(async move {
+        work.await;
+        drop(held);
+    });
+    // Nothing is ever sent: the end of the other side is the news.
+    let _ended = ended.await.is_err();
+    if !office.stop.is_given() {
+        error!(worker = %name, "a worker broke; the others go on");
+        office.devices.set(&name, role, "down", "broken", "");
+        office.stop.wait().await;
+    }
 }
 
 fn writer_thread(
@@ -358,7 +380,7 @@ impl Devices {
     }
 
     /// Hires a worker for each, and gives the faces what they need to know.
-    fn start(self, office: &Office, workers: &mut JoinSet<String>) -> Faces {
+    fn start(self, office: &Office, spawner: &Spawner, workers: &mut JoinSet<String>) -> Faces {
         let mut ways: Vec<Way> = Vec::new();
         let mut doors = BTreeMap::new();
         for (name, driver) in self.terminals {
@@ -378,7 +400,8 @@ impl Devices {
         }
         for (name, address, panel, terminal) in self.displays {
             office.devices.set(&name, "display", "unknown", "", "");
-            hire(workers, &format!("display {name}"), display::run(office.clone(), name, address, panel, terminal));
+            let work = display::run(office.clone(), name.clone(), address, panel, terminal);
+            hire(workers, &format!("display {name}"), alone(office.clone(), name, "display", spawner.clone(), work));
         }
         let counter = self.pos.map(|(name, pos, poll)| {
             let counter = Counter::new(office.clone(), pos);

@@ -25,7 +25,16 @@ pub fn open(line: &SerialLine) -> io::Result<SerialStream> {
         .stop_bits(stop_bits)
         .flow_control(flow)
         .exclusive(true);
-    Ok(SerialStream::open(&settings)?)
+    SerialStream::open(&settings).map_err(|cause| match cause.kind {
+        // The crate says "no device" of a line that another program has locked.
+        tokio_serial::ErrorKind::NoDevice if node.exists() => {
+            io::Error::new(io::ErrorKind::ResourceBusy, cause.description)
+        }
+        tokio_serial::ErrorKind::NoDevice
+        | tokio_serial::ErrorKind::InvalidInput
+        | tokio_serial::ErrorKind::Unknown
+        | tokio_serial::ErrorKind::Io(_) => cause.into(),
+    })
 }
 
 /// Bytes that the machine holds and the line has not taken yet. Asked for instead of a flush, which blocks its thread.

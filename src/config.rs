@@ -315,7 +315,8 @@ fn is_sandbox_word(secret: &Secret) -> bool {
     secret.equals(SANDBOX_WORD)
 }
 
-fn is_loopback(address: &str) -> bool {
+/// Whether an address stays on this machine, as the sandbox's do.
+pub fn is_loopback(address: &str) -> bool {
     let host = address.split_once("://").map_or(address, |(_, rest)| rest);
     ["127.0.0.1", "localhost", "[::1]"]
         .iter()

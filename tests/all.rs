@@ -3,6 +3,7 @@ mod config;
 mod counter;
 mod crash;
 mod displays;
+mod doctor;
 mod exchanges;
 mod ledger;
 mod receipts;

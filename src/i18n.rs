@@ -270,7 +270,7 @@ const TABLE: &[Row] = &[
     ("doctor.plain", "Терминалмен байланыс қорғалмаған", "Связь с терминалом не защищена", "The link to the terminal is not protected"),
     ("doctor.plain.cure", "Терминалда «Защита интеграции» қосып, https:// және protected = true жазыңыз",
         "включите на терминале «Защиту интеграции», затем https:// и protected = true",
-        "switch on “Защита интеграции” on the terminal, then write https:// and protected = true"),
+        "switch the integration protection of the terminal on, then write https:// and protected = true"),
     ("doctor.node", "Қосулы: {detail}", "Подключено: {detail}", "Plugged in: {detail}"),
     ("doctor.node_away", "Қосылмаған: {detail}", "Не подключено: {detail}", "Not plugged in: {detail}"),
     ("doctor.node_away.cure", "кабелін тексеріңіз; kassad devices не қосылғанын көрсетеді", "проверьте кабель; kassad devices покажет, что подключено",

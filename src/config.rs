@@ -4,6 +4,7 @@
 
 use crate::drivers::{Build, KINDS, Key, Kind, Setup, Takes, Value, Vault};
 use crate::host::secret::{BadSecret, Secret};
+use crate::transport::address::Address;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -27,7 +28,7 @@ pub const POLL_S: std::ops::RangeInclusive<i64> = 1..=300;
 pub const POLL_S_USUAL: u32 = 5;
 
 const SECTIONS: &[&str] =
-    &["shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "printer", "station", "tunnel", "log"];
+    &["shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "printer", "station", "display", "tunnel", "log"];
 const SECTIONS_LATER: &[&str] = &["fiscal", "notify"];
 const ROLES: &[(&str, Role)] = &[("receipt", Role::Receipt)];
 
@@ -125,6 +126,15 @@ pub struct Station {
     pub workshop: String,
 }
 
+/// A customer display.
+#[derive(Clone, Debug)]
+pub struct DisplayConfig {
+    /// The device.
+    pub device: Device,
+    /// The terminal or cloud whose payments it shows; all of them without it.
+    pub terminal: Option<String>,
+}
+
 /// How a bot's webhook is signed and worded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -188,6 +198,8 @@ pub struct Config {
     pub printers: Vec<PrinterConfig>,
     /// Places in the kitchen.
     pub stations: Vec<Station>,
+    /// Customer displays.
+    pub displays: Vec<DisplayConfig>,
     /// The way in from outside.
     pub tunnel: Tunnel,
     /// The least important line that is logged.
@@ -303,7 +315,8 @@ fn is_sandbox_word(secret: &Secret) -> bool {
     secret.equals(SANDBOX_WORD)
 }
 
-fn is_loopback(address: &str) -> bool {
+/// Whether an address stays on this machine, as the sandbox's do.
+pub fn is_loopback(address: &str) -> bool {
     let host = address.split_once("://").map_or(address, |(_, rest)| rest);
     ["127.0.0.1", "localhost", "[::1]"]
         .iter()
@@ -338,21 +351,16 @@ fn read_secret(file: &Path, line: usize, key: &str) -> Result<Secret, Fault> {
     })
 }
 
-/// Checks the form of an address: `tcp://host:port`, `serial:/dev/…`, `usb:/dev/…`, `http://…` or `https://…`.
-fn check_address(address: &str) -> Result<(), &'static str> {
+/// Checks an address: `tcp://host:port`, `serial:…`, `usb:…`, `http://…` or `https://…`; what is wrong and what would be right.
+fn check_address(address: &str) -> Result<(), (String, String)> {
     const FORMS: &str = "write tcp://HOST:PORT, serial:/dev/NAME?baud=9600, usb:/dev/usb/lp0, http://… or https://…";
-    if address.chars().any(|sign| sign.is_whitespace() || sign.is_control()) {
-        return Err(FORMS);
+    let is_plugged = ["serial:", "usb:"].iter().any(|wire| address.starts_with(wire));
+    match Address::parse(address) {
+        Ok(_) => Ok(()),
+        // What is plugged in has many ways to be named: there the address itself says best what is wrong.
+        Err(cause) if is_plugged => Err((cause.to_string(), "`kassad devices` prints the line".to_owned())),
+        Err(_) => Err((format!("{address:?} is no address"), FORMS.to_owned())),
     }
-    let rest = |prefix: &str| address.strip_prefix(prefix).filter(|rest| !rest.is_empty());
-    let tcp = rest("tcp://").and_then(|rest| rest.rsplit_once(':'));
-    let well = if address.starts_with("tcp://") {
-        tcp.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port != 0))
-    } else {
-        rest("serial:").or(rest("usb:")).is_some_and(|path| path.starts_with('/'))
-            || rest("https://").or(rest("http://")).is_some_and(|rest| !rest.starts_with('/'))
-    };
-    if well { Ok(()) } else { Err(FORMS) }
 }
 
 /// What all readers of one text share.
@@ -418,10 +426,12 @@ fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
     let printer_names = names(listed_names(root, "printer"));
     let cloud_names = names(listed_names(root, "cloud"));
     let stations = many(root, source, "station", |section, source| read_station(section, source, &printer_names));
+    let payers = names([listed_names(root, "terminal"), listed_names(root, "cloud")].concat());
+    let displays = many(root, source, "display", |section, source| read_display(section, source, &payers));
     let bots = many(root, source, "bot", |section, source| read_bot(section, source, &cloud_names));
     let tunnel = read_tunnel(root, source);
     let log_level = read_log(root, source);
-    Config { shop, listen, ledger, terminals, clouds, bots, pos, printers, stations, tunnel, log_level }
+    Config { shop, listen, ledger, terminals, clouds, bots, pos, printers, stations, displays, tunnel, log_level }
 }
 
 fn read_shop(root: &DeTable<'_>, source: &mut Source<'_>) -> Shop {
@@ -490,6 +500,19 @@ fn read_printer(section: &mut Section<'_>, source: &mut Source<'_>) -> Option<Pr
     }
     let device = device(section, source, &["roles"])?;
     Some(PrinterConfig { device, roles })
+}
+
+fn read_display(section: &mut Section<'_>, source: &mut Source<'_>, payers: &[String]) -> Option<DisplayConfig> {
+    let terminal = section.text(source, "terminal");
+    if let Some(terminal) = &terminal {
+        section.must_be_listed(source, "terminal", terminal, payers);
+    }
+    let device = device(section, source, &["terminal"])?;
+    if device.address.starts_with("http") {
+        let cure = "write serial:/dev/NAME?baud=9600; `kassad devices` prints the line";
+        section.fault(source, "address", "a display has no web address", cure);
+    }
+    Some(DisplayConfig { device, terminal })
 }
 
 fn role_words() -> String {
@@ -584,9 +607,9 @@ fn device(section: &mut Section<'_>, source: &mut Source<'_>, base: &[&str]) -> 
     let word = section.need_text(source, "kind", "the driver");
     let address = section.need_text(source, "address", "where it is");
     if let Some(address) = &address
-        && let Err(cure) = check_address(address)
+        && let Err((problem, cure)) = check_address(address)
     {
-        section.fault(source, "address", format!("{address:?} is no address"), cure);
+        section.fault(source, "address", problem, cure);
     }
     let kind = kind(section, source, &word?)?;
     let (mut keys, mut secret_files) = (BTreeMap::new(), BTreeMap::new());
@@ -631,6 +654,7 @@ fn section_of(build: &Build) -> &'static str {
         Build::Cloud(_) => "cloud",
         Build::Pos(_) => "pos",
         Build::Printer(_) => "printer",
+        Build::Display(_) => "display",
     }
 }
 
@@ -917,6 +941,8 @@ mod tests {
         for good in [
             "tcp://10.0.0.7:9100",
             "serial:/dev/ttyUSB0?baud=38400&parity=none&stop=1",
+            "serial:?vid=1a86&pid=7523&serial=A50285BI&baud=9600",
+            "serial:by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
             "usb:/dev/usb/lp0",
             "http://127.0.0.1:8811",
             "https://api.aipay.kz/v1",

@@ -18,7 +18,7 @@ use crate::workers::courier::{self, Bot, Dialect};
 use crate::workers::pos::Counter;
 use crate::workers::vault::LedgerVault;
 use crate::workers::writer::{self, Writer};
-use crate::workers::{Office, cloud, maintenance, pos, printer, terminal};
+use crate::workers::{Office, cloud, display, maintenance, pos, printer, terminal};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -130,7 +130,7 @@ impl Daemon {
         let thread = writer_thread(ledger, queue, machine.clock.clone(), changes)?;
         let spawner = spawner(ended);
         let mut workers = JoinSet::new();
-        let faces = Arc::new(devices.start(&office, &mut workers));
+        let faces = Arc::new(devices.start(&office, &spawner, &mut workers));
         let addresses = (address(&public)?, address(&local)?);
         let clock = machine.clock.clone();
         let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
@@ -209,6 +209,28 @@ pub fn spawner(end: Stop) -> Spawner {
     })
 }
 
+/// A worker without which money goes on: should it break, its device is down and the daemon stays.
+async fn alone(
+    office: Office,
+    name: String,
+    role: &'static str,
+    spawner: Spawner,
+    work: impl Future<Output = ()> + Send + 'static,
+) {
+    let (held, ended) = tokio::sync::oneshot::channel::<()>();
+    spawner.start(async move {
+        work.await;
+        drop(held);
+    });
+    // Nothing is ever sent: the end of the other side is the news.
+    let _ended = ended.await.is_err();
+    if !office.stop.is_given() {
+        error!(worker = %name, "a worker broke; the others go on");
+        office.devices.set(&name, role, "down", "broken", "");
+        office.stop.wait().await;
+    }
+}
+
 fn writer_thread(
     ledger: Ledger,
     queue: writer::Queue,
@@ -260,6 +282,7 @@ struct Devices {
     clouds: Vec<(String, Arc<dyn Cloud>, Door)>,
     pos: Option<(String, Arc<dyn Pos>, Duration)>,
     printers: Vec<(String, Address, crate::drivers::printer::Profile)>,
+    displays: Vec<(String, Address, crate::drivers::display::Panel, Option<String>)>,
     bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
     public_invoices: bool,
 }
@@ -275,6 +298,7 @@ impl Devices {
             clouds: Vec::new(),
             pos: None,
             printers: Vec::new(),
+            displays: Vec::new(),
             bots: Vec::new(),
             public_invoices: config.listen.public_invoices,
         };
@@ -286,6 +310,9 @@ impl Devices {
         }
         for printer in &config.printers {
             devices.add(&printer.device, &setup(&printer.device)?, None)?;
+        }
+        for display in &config.displays {
+            devices.add_display(display, &setup(&display.device)?)?;
         }
         if let Some(pos) = &config.pos {
             devices.add(&pos.device, &setup(&pos.device)?, Some(Duration::from_secs(u64::from(pos.poll_s))))?;
@@ -312,11 +339,22 @@ impl Devices {
             }
             Build::Printer(build) => {
                 let profile = build(setup).map_err(bad)?;
-                let address = Address::parse(&device.address).map_err(|cause: BadAddress| {
-                    fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0")
-                })?;
-                self.printers.push((name, address, profile));
+                self.printers.push((name, wire_address(device)?, profile));
             }
+            // Its section says more than every device's: see `add_display`.
+            Build::Display(_) => {}
+        }
+        Ok(())
+    }
+
+    fn add_display(&mut self, display: &config::DisplayConfig, setup: &Setup) -> Result<(), config::Fault> {
+        let device = &display.device;
+        if let Build::Display(build) = device.kind.build {
+            let bad = |cause: crate::drivers::BadSetup| {
+                fault(device, cause.key, &cause.problem, "see the example configuration")
+            };
+            let panel = build(setup).map_err(bad)?;
+            self.displays.push((device.name.clone(), wire_address(device)?, panel, display.terminal.clone()));
         }
         Ok(())
     }
@@ -345,7 +383,7 @@ impl Devices {
     }
 
     /// Hires a worker for each, and gives the faces what they need to know.
-    fn start(self, office: &Office, workers: &mut JoinSet<String>) -> Faces {
+    fn start(self, office: &Office, spawner: &Spawner, workers: &mut JoinSet<String>) -> Faces {
         let mut ways: Vec<Way> = Vec::new();
         let mut doors = BTreeMap::new();
         for (name, driver) in self.terminals {
@@ -362,6 +400,11 @@ impl Devices {
         for (name, address, profile) in self.printers {
             office.devices.set(&name, "printer", "unknown", "", "");
             hire(workers, &format!("printer {name}"), printer::run(office.clone(), name, address, profile));
+        }
+        for (name, address, panel, terminal) in self.displays {
+            office.devices.set(&name, "display", "unknown", "", "");
+            let work = display::run(office.clone(), name.clone(), address, panel, terminal);
+            hire(workers, &format!("display {name}"), alone(office.clone(), name, "display", spawner.clone(), work));
         }
         let counter = self.pos.map(|(name, pos, poll)| {
             let counter = Counter::new(office.clone(), pos);
@@ -389,6 +432,13 @@ impl Devices {
             flood: http::webhooks::Flood::default(),
         }
     }
+}
+
+/// The wire of a device that is no web server.
+fn wire_address(device: &Device) -> Result<Address, config::Fault> {
+    Address::parse(&device.address).map_err(|cause: BadAddress| {
+        fault(device, "address", &cause.to_string(), "tcp://HOST:9100, serial:/dev/…, usb:/dev/usb/lp0")
+    })
 }
 
 fn fault(device: &Device, key: &str, problem: &str, cure: &str) -> config::Fault {

@@ -10,11 +10,10 @@
 //!
 //! ```text
 //! wiring                  main.rs   daemon
-//! surfaces                http (webhooks api compat counter events health)   cli (run demo sandbox check pay queue)
-//! hands       async       workers (terminal cloud pos printer courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle refund kitchen       │  transport (serial tcp usb web)
-//!                         reconcile)                                       │
-//! memory      SQLite      ledger                                           │  drivers (terminal invoice pos printer)
+//! surfaces                http (webhooks api refunds compat counter events health)   cli (run demo sandbox check doctor devices pay queue)
+//! hands       async       workers (terminal cloud pos printer display courier maintenance writer)
+//! decisions   sync, tx    flows (intake collect settle refund kitchen reconcile)  │  transport (serial tcp usb web discover)
+//! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
 //! practice                sandbox: the outside world as real servers on loopback
@@ -26,7 +25,7 @@
 //! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, questions, vault, and the journal chained by hash |
 //! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
-//! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left |
+//! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity |
 //! | [`workers`] | one task per outside thing: asks the ledger what is due, acts, tells the ledger what came of it |
 //! | [`http`] | the two listeners: the public one for webhooks, the local one for the page, the API and bots |
 //! | [`cli`] | the commands, which are a daemon themselves or talk to the running one |
@@ -34,7 +33,7 @@
 //! | [`config`] | the TOML as types; every fault has a line, a key and a cure |
 //! | [`i18n`] | every sentence for people, in Kazakh, Russian and English |
 //! | [`host`] | the machine: clocks, chance, secrets, tasks, the lock of the ledger, the log, systemd |
-//! | [`sandbox`] | AiPay, Poster, a Kaspi terminal and printers as real servers; used by the demo, by integrators and by the tests |
+//! | [`sandbox`] | AiPay, Poster, a Kaspi terminal, printers and displays as real servers and lines; used by the demo, by integrators and by the tests |
 //!
 //! # One payment, straight through
 //!

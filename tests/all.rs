@@ -4,6 +4,8 @@ mod clock;
 mod config;
 mod counter;
 mod crash;
+mod displays;
+mod doctor;
 mod exchanges;
 mod ledger;
 mod patience;

@@ -47,6 +47,12 @@ const KINDS: &[Kind] = &[
         keys: &[key("paper", Takes::Text, false, "80mm or 58mm")],
         build: Build::Printer(|_| refuse()),
     },
+    Kind {
+        name: "cd5220",
+        title: "display",
+        keys: &[key("columns", Takes::Number, false, "characters of a line")],
+        build: Build::Display(|_| refuse()),
+    },
 ];
 
 fn folder(name: &str) -> PathBuf {
@@ -74,7 +80,7 @@ fn good_files_are_read() {
 #[test]
 fn bad_files_tell_every_fault_with_line_key_and_cure() {
     let files = files("bad");
-    assert_eq!(files.len(), 8);
+    assert_eq!(files.len(), 9);
     for (name, text) in files {
         let faults = Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).expect_err(&name);
         let told: Vec<String> =
@@ -112,6 +118,18 @@ fn the_example_is_good_and_means_what_it_says() {
 fn the_example_as_given_is_read_by_this_build() {
     let config = Config::parse(include_str!("../config/kassad.toml"), Path::new("/etc/kassad"));
     assert!(config.is_ok(), "{:#?}", config.err());
+}
+
+/// The display of the example stands behind signs of a comment: without them it must be right as well.
+#[test]
+fn the_display_of_the_example_is_right_once_it_is_uncommented() {
+    let text = include_str!("../config/kassad.toml");
+    let lines = text.lines().map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let config = Config::parse(&text, Path::new("/etc/kassad")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(config.displays.len(), 1);
+    assert_eq!(config.displays[0].terminal.as_deref(), Some("counter"));
+    assert_eq!(config.displays[0].device.keys["columns"], Value::Number(20));
 }
 
 #[test]

@@ -257,7 +257,7 @@ fn f06_a_driver_is_built_from_its_section_and_says_what_is_missing() {
             Build::Terminal(build) => build(setup).err(),
             Build::Cloud(build) => build(setup).err(),
             Build::Pos(build) => build(setup).err(),
-            Build::Printer(_) => panic!("not ours"),
+            Build::Printer(_) | Build::Display(_) => panic!("not ours"),
         }
         .map(|fault| fault.key)
     };

@@ -15,7 +15,7 @@ use kassad::host::clock::Clock;
 use kassad::host::tasks::{Stop, StopHand};
 use kassad::sandbox::printer::{Printer, State};
 use kassad::transport::Loss;
-use kassad::transport::address::Address;
+use kassad::transport::address::{Address, Place};
 use kassad::transport::wire::{Limits, Wire};
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -577,14 +577,14 @@ fn a_file_takes_a_job_and_a_stuck_pipe_never_hangs_us() {
         let job = render(&receipt(), &FIRST, &Profile::wide(Letters::Pc866));
         let path = place.path().join("lp0");
         std::fs::write(&path, b"").unwrap();
-        let mut wire = open(&Address::Usb(path.clone())).await;
+        let mut wire = open(&Address::Usb(Place::node(&path))).await;
         wire.write_all(&job).await.unwrap();
         wire.finish().await.unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), job);
 
         let pipe = place.path().join("lp1");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let address = Address::Usb(pipe.clone());
+        let address = Address::Usb(Place::node(&pipe));
         let nobody = Wire::open(&address, quick(), &Clock::machine()).await;
         assert!(matches!(nobody, Err(Loss::NotSent(_))), "{nobody:?}");
         // A reader that never reads: the pipe fills, then the wire gives up on its deadline.

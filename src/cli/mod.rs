@@ -11,6 +11,8 @@ use std::process::ExitCode;
 mod check;
 mod client;
 mod demo;
+mod devices;
+mod doctor;
 mod laws;
 mod lunch;
 mod run;
@@ -84,6 +86,29 @@ enum Command {
         /// Walks the journal of this ledger (of the configuration's when no file is named) and finds edited or removed rows.
         #[arg(long, num_args = 0..=1, default_missing_value = "")]
         ledger: Option<String>,
+    },
+    /// Looks the whole shop over, changes nothing, and says the cure of what is wrong. Exit status: 0 green, 1 yellow, 2 red.
+    #[command(after_help = "Example: sudo kassad doctor --lang en")]
+    Doctor {
+        /// The configuration of the daemon.
+        #[arg(long, default_value = CONFIG)]
+        config: PathBuf,
+        /// Looks for dev, sys and run in this folder: the host's, from inside a container.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what is plugged in, with the line for the configuration.
+    #[command(after_help = "Example: kassad devices\n         kassad devices --json")]
+    Devices {
+        /// Looks for dev and sys in this folder: the host's, from inside a container.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
+        /// Prints JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Collects a payment through the running daemon and follows it to its end.
     #[command(after_help = "Example: kassad pay --order 1950 --tender kaspi_invoice --phone 77011234567")]
@@ -192,6 +217,8 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Demo { orders, seed, no_wait, data } => demo::demo(orders, seed, no_wait, data).await,
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
+        Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,
+        Command::Devices { root, json } => devices::devices(&root, lang, json),
         Command::Pay { config, order, tender, phone, amount, json } => {
             client::pay(&config, lang, &client::Wish { order, tender, phone, amount }, json).await
         }
@@ -242,6 +269,8 @@ mod tests {
             &["check", "--ledger", "--config", "x"][..],
             &["check", "--ledger", "ledger.db"],
             &["queue", "retry", "17"],
+            &["doctor", "--config", "x", "--json"],
+            &["devices", "--json", "--root", "/host"],
             &["--lang", "kk", "queue"],
             &["demo", "--orders", "35", "--seed", "1", "--no-wait"],
         ] {

@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod display;
 pub mod invoice;
 pub mod pos;
 pub mod printer;
@@ -349,6 +350,8 @@ pub enum Build {
     Pos(fn(&Setup) -> Result<Arc<dyn Pos>, BadSetup>),
     /// A printer language; the wire is named by the address.
     Printer(fn(&Setup) -> Result<printer::Profile, BadSetup>),
+    /// The language of a customer display; the wire is named by the address.
+    Display(fn(&Setup) -> Result<display::Panel, BadSetup>),
 }
 
 /// One line of the registry of drivers.
@@ -412,8 +415,14 @@ impl Setup {
 }
 
 /// The registry: adding a driver is one file and one line here.
-pub const KINDS: &[Kind] =
-    &[terminal::kaspi_smart_pos::KIND, invoice::aipay::KIND, pos::poster::KIND, printer::escpos::KIND];
+pub const KINDS: &[Kind] = &[
+    terminal::kaspi_smart_pos::KIND,
+    invoice::aipay::KIND,
+    pos::poster::KIND,
+    printer::escpos::KIND,
+    display::cd5220::KIND,
+    display::escpos_display::KIND,
+];
 
 /// A lost wire as a driver passes it on: as the transport judged it.
 pub fn lost<T>(loss: Loss) -> Outcome<T> {

@@ -453,6 +453,13 @@ impl View<'_> {
         Ok(Seq(Head::read(self.connection)?.seq))
     }
 
+    /// When the last journal row was written, by the wall clock of that moment.
+    pub fn newest_wall(&self) -> Result<Option<Wall>, Fault> {
+        use rusqlite::OptionalExtension;
+        let mut query = self.connection.prepare_cached("SELECT at FROM journal ORDER BY seq DESC LIMIT 1")?;
+        Ok(query.query_row([], |row| row.get(0)).optional()?.map(Wall))
+    }
+
     /// Journal rows after a number, oldest first, at most `limit`: kind, subject.
     pub fn changes_after(&self, seq: Seq, limit: u32) -> Result<Vec<(Seq, String, i64)>, Fault> {
         let sql = "SELECT seq, kind, subject FROM journal WHERE seq > ?1 ORDER BY seq LIMIT ?2";

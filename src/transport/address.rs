@@ -1,7 +1,8 @@
-//! Where a device or partner is: the `address` of the configuration as types. An address that cannot be used is told with its cure.
+//! Where a device or partner is: the `address` of the configuration as types. An address that cannot be used is told with its cure. What
+//! is plugged in can be named by its identity instead of a `/dev` name, which changes with the order of plugging in (F22).
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a device or partner is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +14,11 @@ pub enum Address {
         /// Its port.
         port: u16,
     },
-    /// `serial:/dev/ttyUSB0?baud=38400&parity=none&stop=1&flow=rtscts`
+    /// `serial:/dev/ttyUSB0?baud=38400&parity=none&stop=1&flow=rtscts`, or by identity: `serial:?vid=1a86&pid=7523&baud=9600`,
+    /// `serial:by-path/NAME`, `serial:by-id/NAME`
     Serial(SerialLine),
-    /// `usb:/dev/usb/lp0`
-    Usb(PathBuf),
+    /// `usb:/dev/usb/lp0`, or by identity, as a serial line
+    Usb(Place),
     /// `http://…` or `https://…`
     Web {
         /// The whole base address, without a slash at its end.
@@ -26,11 +28,44 @@ pub enum Address {
     },
 }
 
+/// Which plugged-in device is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// By what it is found, at each opening anew.
+    pub mark: Mark,
+    /// The folder that holds `dev` and `sys`: `/`, or the host's in a container.
+    pub root: PathBuf,
+}
+
+/// By what a plugged-in device is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// By its node.
+    Node(PathBuf),
+    /// By a link that udev makes from maker, model and serial number.
+    ById(String),
+    /// By a link that udev makes from the socket it is plugged into.
+    ByPath(String),
+    /// By what its plug says of itself.
+    Usb(UsbMark),
+}
+
+/// What a USB plug says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsbMark {
+    /// The maker's number.
+    pub vid: u16,
+    /// The product's number.
+    pub pid: u16,
+    /// The serial number, where it must be this one.
+    pub serial: Option<String>,
+}
+
 /// A serial line and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SerialLine {
     /// The device.
-    pub path: PathBuf,
+    pub place: Place,
     /// Bits per second.
     pub baud: u32,
     /// Parity.
@@ -85,6 +120,11 @@ pub enum BadAddress {
         "'{0}' is not a setting of a serial line: write baud=, parity=none|even|odd, stop=1|2, flow=none|rtscts|xonxoff"
     )]
     Setting(String),
+    /// Half an identity, or two ways at once.
+    #[error(
+        "'{0}' names no one device: write a path, or by-id/NAME, or by-path/NAME, or ?vid=1a86&pid=7523 with serial= where it has one; `kassad devices` prints the line"
+    )]
+    Identity(String),
 }
 
 const BAUD_DEFAULT: u32 = 9600;
@@ -103,8 +143,10 @@ impl Address {
         if let Some(rest) = text.strip_prefix("serial:") {
             return SerialLine::parse(rest, shown()).map(Address::Serial);
         }
-        if let Some(path) = text.strip_prefix("usb:") {
-            return device(path, shown(), "usb:/dev/usb/lp0").map(Address::Usb);
+        if let Some(rest) = text.strip_prefix("usb:") {
+            let (name, settings) = rest.split_once('?').unwrap_or((rest, ""));
+            let refuse = |setting: &str| Err(BadAddress::Identity(setting.to_owned()));
+            return Place::parse(name, settings, shown(), "usb:/dev/usb/lp0", refuse).map(Address::Usb);
         }
         let (rest, secure) = match (text.strip_prefix("http://"), text.strip_prefix("https://")) {
             (Some(rest), _) => (rest, false),
@@ -129,40 +171,107 @@ fn tcp(rest: &str, shown: String) -> Result<Address, BadAddress> {
     Ok(Address::Tcp { host: bare.unwrap_or(host).to_owned(), port })
 }
 
-fn device(path: &str, shown: String, example: &'static str) -> Result<PathBuf, BadAddress> {
-    if path.starts_with('/') && path.len() > 1 {
-        Ok(PathBuf::from(path))
-    } else {
-        Err(BadAddress::Path(shown, example))
+impl Place {
+    /// A node by its path.
+    pub fn node(path: impl Into<PathBuf>) -> Place {
+        Place { mark: Mark::Node(path.into()), root: PathBuf::from("/") }
+    }
+
+    /// Reads the device of an address; a setting that is not about identity is the caller's.
+    fn parse(
+        name: &str,
+        settings: &str,
+        shown: String,
+        example: &'static str,
+        mut other: impl FnMut(&str) -> Result<(), BadAddress>,
+    ) -> Result<Place, BadAddress> {
+        let (mut vid, mut pid, mut serial, mut root) = (None, None, None, None);
+        for setting in settings.split('&').filter(|setting| !setting.is_empty()) {
+            let half = || BadAddress::Identity(setting.to_owned());
+            match setting.split_once('=') {
+                Some(("vid", value)) => vid = Some(number(value).ok_or_else(half)?),
+                Some(("pid", value)) => pid = Some(number(value).ok_or_else(half)?),
+                Some(("serial", value)) if !value.is_empty() => serial = Some(value.to_owned()),
+                Some(("root", value)) if value.starts_with('/') => root = Some(PathBuf::from(value)),
+                Some(_) | None => other(setting)?,
+            }
+        }
+        let link = |kind: &str| {
+            let rest = name.strip_prefix(kind);
+            rest.filter(|rest| !rest.is_empty() && !rest.contains('/') && !rest.starts_with('.')).map(str::to_owned)
+        };
+        let mark = match (vid, pid) {
+            (Some(vid), Some(pid)) if name.is_empty() => Mark::Usb(UsbMark { vid, pid, serial }),
+            (None, None) if serial.is_none() => match (link("by-id/"), link("by-path/")) {
+                (Some(link), _) => Mark::ById(link),
+                (None, Some(link)) => Mark::ByPath(link),
+                (None, None) if name.starts_with('/') && name.len() > 1 => Mark::Node(PathBuf::from(name)),
+                (None, None) => return Err(BadAddress::Path(shown, example)),
+            },
+            _ => return Err(BadAddress::Identity(shown)),
+        };
+        Ok(Place { mark, root: root.unwrap_or_else(|| PathBuf::from("/")) })
+    }
+
+    /// Its settings in an address, without those of a line.
+    fn settings(&self) -> Vec<String> {
+        let mut settings = Vec::new();
+        if let Mark::Usb(UsbMark { vid, pid, serial }) = &self.mark {
+            settings.push(format!("vid={vid:04x}"));
+            settings.push(format!("pid={pid:04x}"));
+            settings.extend(serial.iter().map(|serial| format!("serial={serial}")));
+        }
+        if self.root != Path::new("/") {
+            settings.push(format!("root={}", self.root.display()));
+        }
+        settings
+    }
+}
+
+/// Four digits of a USB number.
+fn number(text: &str) -> Option<u16> {
+    (text.len() == 4).then(|| u16::from_str_radix(text, 16).ok()).flatten()
+}
+
+impl fmt::Display for Place {
+    /// The name in front of the settings.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.mark {
+            Mark::Node(path) => write!(out, "{}", path.display()),
+            Mark::ById(link) => write!(out, "by-id/{link}"),
+            Mark::ByPath(link) => write!(out, "by-path/{link}"),
+            Mark::Usb(_) => Ok(()),
+        }
     }
 }
 
 impl SerialLine {
     fn parse(rest: &str, shown: String) -> Result<SerialLine, BadAddress> {
-        let (path, settings) = rest.split_once('?').unwrap_or((rest, ""));
-        let path = device(path, shown, "serial:/dev/ttyUSB0?baud=38400")?;
-        let mut line = SerialLine { path, baud: BAUD_DEFAULT, parity: Parity::None, stop_bits: 1, flow: Flow::None };
-        for setting in settings.split('&').filter(|setting| !setting.is_empty()) {
-            line.set(setting).ok_or_else(|| BadAddress::Setting(setting.to_owned()))?;
-        }
-        Ok(line)
+        let (name, settings) = rest.split_once('?').unwrap_or((rest, ""));
+        let (mut baud, mut parity, mut stop_bits, mut flow) = (BAUD_DEFAULT, Parity::None, 1, Flow::None);
+        let line = |setting: &str| {
+            set(setting, &mut baud, &mut parity, &mut stop_bits, &mut flow)
+                .ok_or_else(|| BadAddress::Setting(setting.to_owned()))
+        };
+        let place = Place::parse(name, settings, shown, "serial:/dev/ttyUSB0?baud=38400", line)?;
+        Ok(SerialLine { place, baud, parity, stop_bits, flow })
     }
+}
 
-    fn set(&mut self, setting: &str) -> Option<()> {
-        match setting.split_once('=')? {
-            ("baud", value) => self.baud = value.parse().ok().filter(|baud| (300..=BAUD_MAX).contains(baud))?,
-            ("parity", "none") => self.parity = Parity::None,
-            ("parity", "even") => self.parity = Parity::Even,
-            ("parity", "odd") => self.parity = Parity::Odd,
-            ("stop", "1") => self.stop_bits = 1,
-            ("stop", "2") => self.stop_bits = 2,
-            ("flow", "none") => self.flow = Flow::None,
-            ("flow", "rtscts") => self.flow = Flow::RtsCts,
-            ("flow", "xonxoff") => self.flow = Flow::XonXoff,
-            _ => return None,
-        }
-        Some(())
+fn set(setting: &str, baud: &mut u32, parity: &mut Parity, stop_bits: &mut u8, flow: &mut Flow) -> Option<()> {
+    match setting.split_once('=')? {
+        ("baud", value) => *baud = value.parse().ok().filter(|baud| (300..=BAUD_MAX).contains(baud))?,
+        ("parity", "none") => *parity = Parity::None,
+        ("parity", "even") => *parity = Parity::Even,
+        ("parity", "odd") => *parity = Parity::Odd,
+        ("stop", "1") => *stop_bits = 1,
+        ("stop", "2") => *stop_bits = 2,
+        ("flow", "none") => *flow = Flow::None,
+        ("flow", "rtscts") => *flow = Flow::RtsCts,
+        ("flow", "xonxoff") => *flow = Flow::XonXoff,
+        _ => return None,
     }
+    Some(())
 }
 
 impl fmt::Display for Address {
@@ -171,7 +280,11 @@ impl fmt::Display for Address {
         match self {
             Address::Tcp { host, port } if host.contains(':') => write!(out, "tcp://[{host}]:{port}"),
             Address::Tcp { host, port } => write!(out, "tcp://{host}:{port}"),
-            Address::Usb(path) => write!(out, "usb:{}", path.display()),
+            Address::Usb(place) => {
+                let settings = place.settings().join("&");
+                let mark = if settings.is_empty() { "" } else { "?" };
+                write!(out, "usb:{place}{mark}{settings}")
+            }
             Address::Web { base, .. } => out.write_str(base),
             Address::Serial(line) => {
                 let parity = match line.parity {
@@ -184,8 +297,10 @@ impl fmt::Display for Address {
                     Flow::RtsCts => "rtscts",
                     Flow::XonXoff => "xonxoff",
                 };
-                let (path, baud, stop) = (line.path.display(), line.baud, line.stop_bits);
-                write!(out, "serial:{path}?baud={baud}&parity={parity}&stop={stop}&flow={flow}")
+                let (place, baud, stop) = (&line.place, line.baud, line.stop_bits);
+                let mut settings = place.settings();
+                settings.push(format!("baud={baud}&parity={parity}&stop={stop}&flow={flow}"));
+                write!(out, "serial:{place}?{}", settings.join("&"))
             }
         }
     }
@@ -199,9 +314,9 @@ mod tests {
     fn addresses_of_the_contract() {
         let tcp = Address::Tcp { host: "10.0.0.7".to_owned(), port: 9100 };
         assert_eq!(Address::parse("tcp://10.0.0.7:9100"), Ok(tcp));
-        assert_eq!(Address::parse("usb:/dev/usb/lp0"), Ok(Address::Usb("/dev/usb/lp0".into())));
+        assert_eq!(Address::parse("usb:/dev/usb/lp0"), Ok(Address::Usb(Place::node("/dev/usb/lp0"))));
         let line = SerialLine {
-            path: "/dev/ttyUSB0".into(),
+            place: Place::node("/dev/ttyUSB0"),
             baud: 38_400,
             parity: Parity::None,
             stop_bits: 1,
@@ -214,8 +329,15 @@ mod tests {
 
     #[test]
     fn every_address_is_written_back() {
-        let texts =
-            ["tcp://printer:9100", "tcp://[::1]:9100", "serial:/dev/ttyS0?baud=9600&parity=even&stop=2&flow=rtscts"];
+        let texts = [
+            "tcp://printer:9100",
+            "tcp://[::1]:9100",
+            "serial:/dev/ttyS0?baud=9600&parity=even&stop=2&flow=rtscts",
+            "serial:?vid=1a86&pid=7523&serial=A50285BI&baud=9600&parity=none&stop=1&flow=none",
+            "serial:by-path/pci-0000:00:14.0-usb-0:2:1.0-port0?root=/host&baud=9600&parity=none&stop=1&flow=none",
+            "usb:by-id/usb-EPSON_TM-T20_123",
+            "usb:?vid=04b8&pid=0e03",
+        ];
         for text in texts {
             assert_eq!(Address::parse(text).map(|address| address.to_string()).as_deref(), Ok(text));
         }
@@ -234,6 +356,13 @@ mod tests {
             ("serial:ttyUSB0", "kassad devices"),
             ("serial:/dev/ttyUSB0?speed=9600", "baud="),
             ("serial:/dev/ttyUSB0?baud=fast", "baud="),
+            ("serial:by-id/?baud=9600", "kassad devices"),
+            ("serial:by-path/../tty", "kassad devices"),
+            ("serial:?vid=1a86", "vid=1a86&pid=7523"),
+            ("serial:?vid=6790&pid=xyz1", "vid=1a86&pid=7523"),
+            ("serial:/dev/ttyUSB0?vid=1a86&pid=7523", "names no one device"),
+            ("usb:?serial=A", "names no one device"),
+            ("usb:/dev/usb/lp0?baud=9600", "names no one device"),
             ("http://", "http://"),
             ("tcp://a b:1", "is not an address"),
         ];

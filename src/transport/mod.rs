@@ -1,6 +1,8 @@
 //! Wires. A transport's only failure is [`Loss`]: no byte accepted by the other side is `NotSent`; anything later is `Unknown` (law 5).
 
 pub mod address;
+pub mod discover;
+pub mod permit;
 mod serial;
 mod tcp;
 mod usb;

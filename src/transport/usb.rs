@@ -2,6 +2,8 @@
 //! long as it likes, and closing cancels what is in flight, so the last byte is waited for. A FIFO serves as a one-way printer, a
 //! plain file as one that takes everything.
 
+use crate::transport::address::Place;
+use crate::transport::discover::{self, Bus};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -25,8 +27,12 @@ pub enum Node {
     Plain(File),
 }
 
-/// Opens a node. One opener at a time: the kernel answers `busy` to the second.
-pub fn open(path: &Path) -> io::Result<Node> {
+/// Opens the node of a printer, wherever it is plugged in now. One opener at a time: the kernel answers `busy` to the second.
+pub fn open(place: &Place) -> io::Result<Node> {
+    open_node(&discover::node(place, Bus::Usb)?)
+}
+
+fn open_node(path: &Path) -> io::Result<Node> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_file() {
         return Ok(Node::Plain(OpenOptions::new().append(true).open(path)?));

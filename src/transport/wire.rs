@@ -173,7 +173,7 @@ async fn open(address: &Address) -> io::Result<Port> {
     match address {
         Address::Tcp { host, port } => tcp::open(host, *port).await.map(Port::Tcp),
         Address::Serial(line) => serial::open(line).map(Port::Serial),
-        Address::Usb(path) => usb::open(path).map(Port::Usb),
+        Address::Usb(place) => usb::open(place).map(Port::Usb),
         Address::Web { .. } => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "a printer has no web address: write tcp://HOST:9100"))
         }

@@ -50,6 +50,19 @@ impl Machine {
     pub fn real() -> Machine {
         Machine { clock: Clock::machine(), ids: Ids::machine(), gate: open_gate() }
     }
+
+    /// The same as the crash tests want it, told by `KASSAD_HALT_AT` (a point of [`crate::ledger::halt`]) and `KASSAD_CLOCK_FACTOR` (how
+    /// many times as fast the clock runs). A release does not know them.
+    #[cfg(debug_assertions)]
+    pub fn rehearsed(mut self) -> Machine {
+        if let Ok(at) = std::env::var("KASSAD_HALT_AT") {
+            self.gate = crate::ledger::halt::gate(at);
+        }
+        if let Some(factor) = std::env::var("KASSAD_CLOCK_FACTOR").ok().and_then(|text| text.parse().ok()) {
+            self.clock = Clock::fast(factor);
+        }
+        self
+    }
 }
 
 /// Why a daemon cannot start.

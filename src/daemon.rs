@@ -51,17 +51,11 @@ impl Machine {
         Machine { clock: Clock::machine(), ids: Ids::machine(), gate: open_gate() }
     }
 
-    /// The same as the crash tests want it, told by `KASSAD_HALT_AT` (a point of [`crate::ledger::halt`]) and `KASSAD_CLOCK_FACTOR` (how
-    /// many times as fast the clock runs). A release does not know them.
+    /// The same as a crash test wants it, told by the environment. A release does not know how.
     #[cfg(debug_assertions)]
-    pub fn rehearsed(mut self) -> Machine {
-        if let Ok(at) = std::env::var("KASSAD_HALT_AT") {
-            self.gate = crate::ledger::halt::gate(at);
-        }
-        if let Some(factor) = std::env::var("KASSAD_CLOCK_FACTOR").ok().and_then(|text| text.parse().ok()) {
-            self.clock = Clock::fast(factor);
-        }
-        self
+    pub fn rehearsed(self) -> Machine {
+        let (gate, clock) = crate::ledger::halt::rehearse(self.gate, self.clock);
+        Machine { gate, clock, ..self }
     }
 }
 

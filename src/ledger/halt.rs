@@ -1,8 +1,9 @@
 //! Named points for crash tests. Debug builds only: a release holds none of it. The process says on standard error which side of which
-//! commit it reaches (`reaches collect.send:after:2`), and stands still for ever at the one that it was told. A commit is named by the
-//! outermost flow on the stack when its first row is written, so that a new flow has its points without anybody naming them.
+//! commit it reaches (`reaches collect.send:after:2`), and stands still for ever at the one that `KASSAD_HALT_AT` names. A commit is
+//! named by the outermost flow on the stack when its first row is written: a new flow has its points without anybody naming them.
 
 use super::{Gate, GatePoint};
+use crate::host::clock::Clock;
 use std::backtrace::Backtrace;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,8 +25,17 @@ struct Flows {
     is_named: bool,
 }
 
+/// The gate and the clock as a crash test wants them: `KASSAD_HALT_AT` names a point, `KASSAD_CLOCK_FACTOR` says how many times as fast
+/// as the machine's the clock runs. What is not told stays as it is.
+pub fn rehearse(gate: Gate, clock: Clock) -> (Gate, Clock) {
+    let told = |name| std::env::var(name).ok();
+    let gate = told("KASSAD_HALT_AT").map_or(gate, telling_gate);
+    let clock = told("KASSAD_CLOCK_FACTOR").and_then(|factor| factor.parse().ok()).map_or(clock, Clock::fast);
+    (gate, clock)
+}
+
 /// A gate that says each point it reaches, and never returns from the one of this name.
-pub fn gate(at: String) -> Gate {
+fn telling_gate(at: String) -> Gate {
     LISTENS.store(true, Ordering::SeqCst);
     let counts: Mutex<BTreeMap<String, u32>> = Mutex::default();
     Arc::new(move |point| {
@@ -80,14 +90,27 @@ fn say(what: &str) {
     let _said = writeln!(std::io::stderr().lock(), "{what}").is_ok();
 }
 
-/// `collect.send` for a stack, whose innermost frame comes first; for a write outside of the flows, the ledger's own function.
+/// `collect.send` for a stack, whose innermost frame comes first; for a write that no flow makes, the function that makes it.
 fn name_of(stack: &str) -> String {
-    let frames = || stack.lines().filter_map(|line| line.split_once("kassad::").map(|(_, path)| path.trim()));
-    let flow = frames().filter_map(|path| path.strip_prefix("flows::")).last();
-    let own = || frames().find(|path| !["Tx::record", "Tx::write", "halt::"].iter().any(|inner| path.contains(inner)));
-    let path = flow.or_else(own).unwrap_or("unknown").replace("::{{closure}}", "").replace('>', "");
-    let words: Vec<&str> = path.split("::").collect();
-    words.get(words.len().saturating_sub(2)..).unwrap_or_default().join(".")
+    let flow = frames(stack).filter(|(_, file)| file.starts_with("flows/")).last();
+    let other = || frames(stack).find(|(_, file)| !file.starts_with("ledger/"));
+    let Some((function, file)) = flow.or_else(other) else { return "unknown".to_owned() };
+    let file = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".rs");
+    // Symbols say the whole path, lines only the last name.
+    let generic = if function.ends_with('>') { function.find('<') } else { None };
+    let function = function.get(..generic.unwrap_or(function.len())).unwrap_or(function);
+    format!("{file}.{}", function.trim_end_matches("::{{closure}}").rsplit("::").next().unwrap_or(function))
+}
+
+/// The frames of this crate: function and file under `src/`.
+fn frames(stack: &str) -> impl Iterator<Item = (&str, &str)> {
+    stack.lines().zip(stack.lines().skip(1)).filter_map(|(function, place)| {
+        let (_, function) = function.split_once(": ")?;
+        let (_, file) = place.trim().strip_prefix("at ")?.split_once("src/")?;
+        // The standard library has a `src/` too, under a path of its own.
+        let is_ours = !place.contains("/library/") && !place.contains("/registry/");
+        is_ours.then_some((function.trim(), file.split(':').next()?))
+    })
 }
 
 #[cfg(test)]
@@ -97,12 +120,16 @@ mod tests {
     #[test]
     fn a_commit_is_named_by_its_outermost_flow() {
         let stack = "   0: kassad::ledger::halt::writes\n             at ./src/ledger/halt.rs:60:20\n   \
-                     1: kassad::ledger::Tx::record_nudge\n   2: kassad::ledger::attempts::<impl kassad::ledger::Tx>::save_attempt\n   \
-                     3: kassad::flows::collect::conclude\n   4: kassad::flows::collect::accepted\n             \
-                     at ./src/flows/collect.rs:170:5\n   5: kassad::workers::terminal::Desk::start::{{closure}}::{{closure}}\n";
+                     1: save_attempt\n             at ./src/ledger/attempts.rs:270:5\n   \
+                     2: kassad::flows::collect::conclude\n             at ./src/flows/collect.rs:199:5\n   \
+                     3: accepted\n             at ./src/flows/collect.rs:170:5\n   \
+                     4: call_once<T>\n             at /rustc/0/library/core/src/ops/function.rs:250:5\n   \
+                     5: kassad::workers::terminal::Desk::start::{{closure}}\n             at ./src/workers/terminal.rs:211:9\n";
         assert_eq!(name_of(stack), "collect.accepted");
-        let bare = "   0: kassad::ledger::Tx::write\n   1: kassad::ledger::Tx::probe_commit\n   2: kassad::workers::writer::x\n";
-        assert_eq!(name_of(bare), "Tx.probe_commit");
+        let bare = "   0: kassad::ledger::Tx::write\n             at ./src/ledger/mod.rs:1:5\n   \
+                    1: <kassad::workers::vault::V as kassad::drivers::Vault>::store::{{closure}}\n             at ./src/workers/vault.rs:20:5\n";
+        assert_eq!(name_of(bare), "vault.store");
+        assert_eq!(name_of(""), "unknown");
     }
 
     #[test]

@@ -435,8 +435,10 @@ impl House {
         };
         match shown["state"].as_str().unwrap() {
             "paid" => *selling = Selling { share: selling.share + 1, ..Selling::default() },
-            // This guest says that the money is gone: the cashier waits for it.
-            "failed" | "cancelled" | "expired" if self.story != Story::Late => {
+            // The late guest has the invoice and says that the money is on its way: the cashier waits for it.
+            "failed" | "cancelled" | "expired"
+                if self.story != Story::Late || self.shop.world.aipay().invoices().is_empty() =>
+            {
                 self.note(format!("{payment} is over: {}", shown["reason"]));
                 selling.tries += 1;
                 selling.payment = None;

@@ -1,10 +1,12 @@
 //! All tests in one binary: on two cores linking costs more than running. One module per kind of proof (style: tests).
+mod clock;
 mod config;
 mod counter;
 mod crash;
 mod exchanges;
 mod ledger;
 mod receipts;
+mod refunds;
 mod schema;
 mod shop;
 mod tidy;

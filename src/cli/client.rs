@@ -193,10 +193,17 @@ pub(super) async fn queue(config: &Path, lang: Lang, as_json: bool, action: Queu
             let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry"))).await;
             done.map(|job| say(&format!("{id}  {}", job["state"].as_str().unwrap_or_default())))
         }
-        QueueAction::Answer { id, by, because, outcome, transaction } => {
-            let body = json!({ "by": by, "because": because, "outcome": outcome, "transaction": transaction });
+        QueueAction::Answer { id, by, because, outcome, confirmed, transaction } => {
+            let body = json!({
+                "by": by, "because": because, "outcome": outcome, "transaction": transaction, "confirmed": confirmed,
+            });
             let is_question = id.bytes().all(|byte| byte.is_ascii_digit());
-            let what = if is_question { "questions" } else { "payments" };
+            let is_refund = id.rsplit_once("-r").is_some_and(|(_, no)| no.bytes().all(|byte| byte.is_ascii_digit()));
+            let what = match (is_question, is_refund) {
+                (true, _) => "questions",
+                (false, true) => "refunds",
+                (false, false) => "payments",
+            };
             let request = Request::post(format!("/api/v1/{what}/{id}/answer")).json(body.to_string());
             client
                 .call(request)

@@ -368,7 +368,10 @@ impl Lunch<'_> {
             Look::Wait => return Ok(()),
         };
         let because = "посмотрел сам";
-        let body = json!({ "by": "Кассир", "because": because, "outcome": outcome, "transaction": transaction });
+        let confirmed = outcome == "not_paid";
+        let body = json!({
+            "by": "Кассир", "because": because, "outcome": outcome, "transaction": transaction, "confirmed": confirmed,
+        });
         // Evidence may have come first: then there is nothing to answer any more.
         if self.patient("POST", &format!("/api/v1/payments/{id}/answer"), Some(("", &body))).await.is_ok() {
             self.tally.answers.set(self.tally.answers.get() + 1);

@@ -1,17 +1,19 @@
 //! One road for everything unclear (H3): a restart is one more event; who may be asked, when; when asking ends.
 
-use super::{Rules, collect, settle};
+use super::{Rules, collect, refund, settle};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, QuestionId};
 use crate::domain::order::Tender;
 use crate::domain::outcome::Reason;
+use crate::domain::time::Wall;
 use crate::ledger::inbox::InboxState;
 use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, refused};
+use serde_json::json;
 
 /// The daemon starts: every attempt that was outside is unclear until its partner was asked (F01). Returns how many.
 pub fn restart(tx: &Tx<'_>, rules: &Rules) -> Result<usize, Fault> {
-    let mut unclear = 0;
+    let mut unclear = refund::restart(tx, rules)?;
     for row in tx.watched_all()? {
         match row.attempt.state {
             State::Sent | State::Waiting => {
@@ -37,7 +39,12 @@ pub fn ask_a_person(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
     };
     let order = tx.order(row.order)?;
     let args = vec![("amount", row.attempt.amount.to_string()), ("order", order.snapshot.number)];
-    tx.ask(&NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, args })
+    tx.ask(&NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, refund: None, args })
+}
+
+/// The machine's time of day jumped: both times are on record (F12).
+pub fn clock_jumped(tx: &Tx<'_>, from: Wall, to: Wall) -> Result<(), Fault> {
+    tx.record("clock", 0, &json!({ "from": from, "to": to })).map(drop)
 }
 
 /// The partner was asked long enough after the end: no news is on record, the asking ends.
@@ -54,6 +61,7 @@ pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
             order: Some(row.order),
             attempt: Some(attempt),
             inbox: None,
+            refund: None,
             args,
         })?;
     }
@@ -74,6 +82,9 @@ pub fn settle_question(
     let row = tx.question(question)?;
     if ["unresolved", "lost_create"].contains(&row.code.as_str()) {
         return refused("answer_payment", "this question is answered at its payment");
+    }
+    if row.code == "refund_unclear" {
+        return refused("answer_refund", "this question is answered at its refund");
     }
     if let Some(inbox) = row.inbox {
         tx.claim_message(inbox, InboxState::Settled, None)?;

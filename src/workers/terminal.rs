@@ -3,7 +3,7 @@
 
 use super::{BackOff, Office, earliest, until};
 use crate::domain::attempt::{Event, State};
-use crate::domain::ids::AttemptId;
+use crate::domain::ids::{AttemptId, RefundId};
 use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Act, Asked, Collect, Standing, Terminal, TerminalAbilities};
 use crate::flows::{collect, reconcile};
@@ -14,6 +14,8 @@ use crate::ledger::attempts::AttemptRow;
 use std::collections::HashMap;
 use std::time::Duration;
 use tracing::{info, warn};
+
+mod refund;
 
 /// How long an amount waits for a terminal that is busy or away before the cashier is told to do something else.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -53,6 +55,7 @@ struct Desk {
     driver: Box<dyn Terminal>,
     abilities: TerminalAbilities,
     paces: HashMap<AttemptId, Pace>,
+    returns: HashMap<RefundId, Pace>,
     prepare_at: Monotonic,
 }
 
@@ -60,7 +63,8 @@ struct Desk {
 pub async fn run(office: Office, name: String, driver: Box<dyn Terminal>) {
     let abilities = driver.abilities();
     let stop = office.stop.clone();
-    let mut desk = Desk { office, name, driver, abilities, paces: HashMap::new(), prepare_at: Monotonic::default() };
+    let (paces, returns) = (HashMap::new(), HashMap::new());
+    let mut desk = Desk { office, name, driver, abilities, paces, returns, prepare_at: Monotonic::default() };
     desk.serve(&stop).await;
 }
 
@@ -81,7 +85,7 @@ impl Desk {
             tokio::select! {
                 biased;
                 () = stop.wait() => {}
-                nudges = ear.changed_of(&["attempt"]) => {
+                nudges = ear.changed_of(&["attempt", "refund"]) => {
                     for nudge in nudges {
                         if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
                             pace.next = Monotonic::default();
@@ -95,7 +99,8 @@ impl Desk {
 
     /// Everything that is due now; returns the next deadline.
     async fn step(&mut self) -> Result<Option<Monotonic>, Fault> {
-        let rows = self.office.look(|view| view.watched(&self.name))?;
+        let (rows, refunds) =
+            self.office.look(|view| Ok((view.watched(&self.name)?, view.watched_refunds(&self.name)?)))?;
         self.paces.retain(|id, _| rows.iter().any(|row| row.id == *id));
         let now = self.office.clock.now();
         let mut on_screen = false;
@@ -106,8 +111,8 @@ impl Desk {
                     let state = if due { self.inquire(row).await? } else { row.attempt.state };
                     on_screen |= state == State::Waiting || state == State::Sent;
                 }
-                // Answered by a person: later evidence may still correct it.
-                State::Failed | State::Cancelled | State::Expired => {
+                // Answered by a person: later evidence may still correct or contradict it.
+                State::Failed | State::Cancelled | State::Expired | State::Paid => {
                     let (id, pace) = (row.id, self.pace(row.id));
                     if row.attempt.handle.is_none() || now.since(pace.since) >= LATE_WATCH {
                         self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
@@ -115,13 +120,18 @@ impl Desk {
                         self.inquire(row).await?;
                     }
                 }
-                State::Planned | State::Paid => {}
+                State::Planned => {}
             }
         }
+        on_screen |= self.ask_refunds(&refunds).await?;
         if self.turn_away(&rows, on_screen).await? {
             return Ok(Some(now));
         }
         let first = rows.iter().find(|row| row.attempt.state == State::Planned);
+        // A guest who pays goes before one who gets money back: both wait for the one screen.
+        if first.is_none() && self.start_refund(&refunds, on_screen).await? {
+            return Ok(Some(self.office.clock.now()));
+        }
         match first {
             Some(row) if !on_screen && self.pace(row.id).next <= now => self.start(row).await?,
             Some(_) => {}
@@ -135,7 +145,8 @@ impl Desk {
         let planned = rows.iter().filter(|row| row.attempt.state == State::Planned && !on_screen).map(|row| row.id);
         let asked = rows.iter().filter(|row| row.attempt.state != State::Planned).map(|row| row.id);
         let ids: Vec<AttemptId> = planned.take(1).chain(asked).collect();
-        let deadlines = ids.iter().filter_map(|id| self.paces.get(id)).map(|pace| pace.next);
+        let deadlines =
+            ids.iter().filter_map(|id| self.paces.get(id)).map(|pace| pace.next).chain(self.refund_deadlines());
         Ok(earliest(deadlines.chain([self.prepare_at]).filter(|point| *point > now)).or(Some(now.plus(START_GAP))))
     }
 
@@ -299,8 +310,10 @@ impl Desk {
             State::Unresolved if now.since(pace.since) < UNCLEAR_FAST_FOR => {
                 now.plus(pace.back_off.pause(UNCLEAR_PACE_MAX))
             }
-            State::Unresolved | State::Failed | State::Cancelled | State::Expired => now.plus(UNCLEAR_PACE_SLOW),
-            State::Planned | State::Sent | State::Paid => now,
+            State::Unresolved | State::Failed | State::Cancelled | State::Expired | State::Paid => {
+                now.plus(UNCLEAR_PACE_SLOW)
+            }
+            State::Planned | State::Sent => now,
         };
         Ok(after)
     }

@@ -248,6 +248,7 @@ fn paid(data: &Json, asked: Option<Tiyn>) -> Standing {
         transaction: transaction.unwrap_or_default(),
         source: "terminal".to_owned(),
         detail: detail(data, field("cardMask")),
+        tendered: None,
     })
 }
 

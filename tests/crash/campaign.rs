@@ -42,7 +42,7 @@ const POINTS_MIN: usize = 58;
 const KILLED_MIN: usize = 64;
 
 /// Flows whose commits must be among the points that were killed.
-const FLOWS: [&str; 10] = [
+const FLOWS: [&str; 13] = [
     "collect.plan",
     "collect.send",
     "collect.accepted",
@@ -53,12 +53,15 @@ const FLOWS: [&str; 10] = [
     "settle.print_end",
     "settle.told",
     "reconcile.restart",
+    "refund.plan",
+    "refund.send",
+    "refund.conclude",
 ];
 
 /// How often a point that a kill missed is tried again.
 const ROUNDS: usize = 4;
 
-const STORIES: [Story; 10] = [
+const STORIES: [Story; 11] = [
     Story::Terminal,
     Story::Phone,
     Story::EarlyNotice,
@@ -69,6 +72,7 @@ const STORIES: [Story; 10] = [
     Story::Unclear,
     Story::Late,
     Story::Rush,
+    Story::GivenBack,
 ];
 
 /// How a life ends.
@@ -318,7 +322,7 @@ async fn play(case: Case, is_asked: bool) -> (Case, Played) {
 impl House {
     fn count(&self, played: &mut Played) {
         let world = &self.shop.world;
-        let charged = world.terminals()[0].operations().iter().filter(|one| one.charged).count();
+        let charged = world.terminals()[0].operations().iter().filter(|one| one.charged && !one.is_refund).count();
         let paid: u32 = world.aipay().invoices().iter().map(|one| one.times_paid).sum();
         let shares = self.sales.iter().flat_map(|sale| sale.shares).filter(|(tender, _)| *tender != "cash").count();
         let bots = usize::from(self.story == Story::Bot);
@@ -327,7 +331,8 @@ impl House {
         played.closes = [self.sales.len(), usize::try_from(closes).unwrap()];
         let papers: Vec<_> = self.shop.printers.iter().flat_map(|(printer, _)| printer.papers()).collect();
         let marked = papers.iter().filter(|paper| paper.text.contains("ПОВТОР")).count();
-        played.papers = [3 * (self.sales.len() + bots), papers.len(), marked];
+        let slips = usize::from(self.story == Story::GivenBack);
+        played.papers = [3 * (self.sales.len() + bots) + slips, papers.len(), marked];
     }
 }
 

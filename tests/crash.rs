@@ -938,6 +938,43 @@ async fn f01_a_bot_invoice_survives_a_power_cut_at_every_point() {
     every_point(Story::Bot).await;
 }
 
+/// The registration was allowed and its answer lost. The terminal needs a hand, and the page says so all the time, also while an order
+/// waits for it: found by the campaign, where a queue of orders hid the cure from the cashier.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn f09_a_terminal_that_needs_a_hand_says_so_while_orders_wait() {
+    let house = House::build(Story::Terminal, Clock::manual(MORNING), MOVED, 1, [anywhere(); 2]).await;
+    let mut people = People::default();
+    let fuse = Fuse::new(Some(Last::At("terminal till1 register answering 1".to_owned())));
+    house.wire(&fuse);
+    let daemon = house.start(fuse.gate()).await.unwrap();
+    assert!(house.until_blown(&fuse, &mut people).await);
+    daemon.kill().await;
+    house.wire(&Fuse::new(None));
+    let daemon = house.start(open_gate()).await.unwrap();
+    let looks = async {
+        let mut looks_left = 30;
+        while looks_left > 0 {
+            house.cashier_sells(&mut people).await;
+            let status = house.call("GET", "/api/v1/status", "", None).await.unwrap().1;
+            let devices = status["devices"].as_array().unwrap();
+            let terminal = devices.iter().find(|device| device["role"] == "terminal").unwrap();
+            if terminal["state"] != "unknown" {
+                assert_eq!(terminal["state"], "tap", "{terminal}");
+                looks_left -= 1;
+            }
+            house.clock.sleep(house.pace.glance).await;
+        }
+    };
+    tokio::select! {
+        () = looks => {}
+        () = house.tick() => {}
+    }
+    assert!(!people.sales.is_empty());
+    assert!(house.finish(&mut people).await, "{:?}", house.diary);
+    daemon.stop().await;
+    assert_eq!(house.broken_laws(), Vec::<String>::new());
+}
+
 /// A bad day: the power goes again while the daemon is still finding out what the last cut did.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn f01_three_power_cuts_in_one_sale_break_no_law() {

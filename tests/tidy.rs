@@ -268,6 +268,32 @@ fn only_the_clock_reads_clocks() {
     refuse(words_on(&[], &["getrandom::"], &["src/host/ids.rs"]));
 }
 
+/// What makes a crash test possible is not in a release: each use stands under its condition, and the rest is in one file.
+#[test]
+fn a_release_cannot_be_told_to_stand_still() {
+    let mut uses = 0;
+    let mut faults = Vec::new();
+    for source in sources("src").iter().filter(|source| source.path != "src/ledger/halt.rs") {
+        let lines: Vec<&str> = source.code.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            if ["mod halt", "halt::", "rehearse"].iter().any(|word| line.contains(word)) {
+                uses += 1;
+                let is_debug =
+                    lines[at.saturating_sub(2)..at].iter().any(|line| line.contains("#[cfg(debug_assertions)]"));
+                let is_told = is_debug.then_some(()).ok_or_else(|| format!("{}:{}: {line}", source.path, at + 1));
+                faults.extend(is_told.err());
+            }
+        }
+        // Names of variables stand in quotes.
+        let names = ["KASSAD_HALT_AT", "KASSAD_CLOCK_FACTOR"];
+        faults.extend(
+            names.iter().filter(|name| source.text.contains(**name)).map(|name| format!("{}: {name}", source.path)),
+        );
+    }
+    assert!(uses >= 8, "{uses} uses");
+    refuse(faults);
+}
+
 #[test]
 fn every_file_says_what_it_is() {
     let mut all = sources("src");

@@ -13,7 +13,10 @@ pub(super) async fn run(path: &Path) -> ExitCode {
         Err(ended) => return ended,
     };
     logging::start(config.log_level);
-    let daemon = match Daemon::start(&config, Machine::real()).await {
+    let machine = Machine::real();
+    #[cfg(debug_assertions)]
+    let machine = machine.rehearsed();
+    let daemon = match Daemon::start(&config, machine).await {
         Ok(daemon) => daemon,
         Err(fault) => {
             complain(&fault.to_string());

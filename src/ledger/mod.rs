@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub mod attempts;
+#[cfg(debug_assertions)]
+pub mod halt;
 pub mod inbox;
 pub mod journal;
 pub mod orders;
@@ -299,6 +301,8 @@ impl<'a> std::ops::Deref for Tx<'a> {
 impl<'a> Tx<'a> {
     fn begin(connection: &'a Connection, now: Wall, head: Head, shop: &'a str) -> Result<Tx<'a>, Fault> {
         connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        #[cfg(debug_assertions)]
+        halt::begins();
         Ok(Tx {
             view: View { connection, shop },
             now,
@@ -337,6 +341,8 @@ impl<'a> Tx<'a> {
         }
         let (head, wrote, changes) = (self.head.get(), self.wrote.get(), self.changes.borrow().len());
         self.view.connection.prepare_cached("SAVEPOINT errand")?.execute([])?;
+        #[cfg(debug_assertions)]
+        halt::next_flow();
         let outcome = errand.run(self);
         if !self.is_open() {
             return Err(outcome.err().unwrap_or_else(|| given_up(&[])));
@@ -369,6 +375,8 @@ impl<'a> Tx<'a> {
         entry: &serde_json::Value,
         nudge: Option<i64>,
     ) -> Result<Seq, Fault> {
+        #[cfg(debug_assertions)]
+        halt::writes();
         let entry = entry.to_string();
         let head = self.head.get().next(self.now.0, kind, subject, &entry);
         self.view
@@ -390,6 +398,8 @@ impl<'a> Tx<'a> {
     }
 
     fn write(&self, sql: &str, values: impl rusqlite::Params) -> Result<usize, Fault> {
+        #[cfg(debug_assertions)]
+        halt::writes();
         self.wrote.set(true);
         Ok(self.view.connection.prepare_cached(sql)?.execute(values)?)
     }

@@ -2,7 +2,7 @@
 //! in dialect A or B that are repeated until somebody answers 200 within five seconds. It refuses what the partner would refuse and
 //! keeps no promise that the partner does not make: the same `external_id` twice makes two invoices.
 
-use super::gate::{Ask, AutoGuest, Gate, Ground, Will, json, post, utc_time, with_gate};
+use super::gate::{Ask, AutoGuest, Gate, Ground, Stage, Will, json, post, utc_time, with_gate};
 use crate::domain::time::Wall;
 use crate::host::clock::Monotonic;
 use axum::Router;
@@ -287,6 +287,11 @@ impl AiPay {
         self.turn(id, &[InvoiceStatus::Pending], InvoiceStatus::Error, |_| {})
     }
 
+    /// The invoice's life ends now; `false` unless it waits.
+    pub fn expire(&self, id: &str) -> bool {
+        self.turn(id, &[InvoiceStatus::Pending], InvoiceStatus::Expired, |_| {})
+    }
+
     /// Lets the record show a word of a later version in place of the status, until none is given again.
     pub fn set_word(&self, id: &str, word: Option<&str>) -> bool {
         self.books().find(id).map(|invoice| invoice.word = word.map(str::to_owned)).is_some()
@@ -409,6 +414,9 @@ impl AiPay {
             }
             tried.send_replace(true);
             self.gate.touch();
+            if answered.is_some() {
+                self.gate.seen("notice", Stage::Answering);
+            }
             if is_accepted {
                 return;
             }

@@ -170,10 +170,15 @@ impl Gate {
     }
 
     async fn trip(&self, call: &str, stage: Stage) {
-        let tripwire = self.tripwire.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if tripwire.is_some_and(|tripwire| tripwire(&self.partner, call, stage)) {
+        if self.seen(call, stage) {
             std::future::pending::<()>().await;
         }
+    }
+
+    /// Shows the tripwire a call of the partner's own; whether it froze.
+    pub fn seen(&self, call: &str, stage: Stage) -> bool {
+        let tripwire = self.tripwire.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        tripwire.is_some_and(|tripwire| tripwire(&self.partner, call, stage))
     }
 }
 

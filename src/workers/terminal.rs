@@ -258,6 +258,8 @@ impl Desk {
             Outcome::Refused(reason) => self.conclude(id, Event::Declined(reason)).await.map(drop),
             Outcome::NotSent(reason) => {
                 self.conclude(id, Event::NotSent(reason.clone())).await?;
+                let state = if reason.code == "busy" { "busy" } else { "down" };
+                self.office.devices.set(&self.name, "terminal", state, &reason.code, &reason.detail);
                 self.not_started(&row, reason).await
             }
             Outcome::Unknown(reason) => {
@@ -267,10 +269,8 @@ impl Desk {
         }
     }
 
-    /// The terminal did not take it. After a minute the cashier is told, instead of a silent queue.
+    /// The terminal did not take it; how it is, is on the page already. After a minute the cashier is told, instead of a silent queue.
     async fn not_started(&mut self, row: &AttemptRow, reason: Reason) -> Result<(), Fault> {
-        let state = if reason.code == "busy" { "busy" } else { "down" };
-        self.office.devices.set(&self.name, "terminal", state, &reason.code, &reason.detail);
         let now = self.office.clock.now();
         let pace = self.pace(row.id);
         pace.next = now.plus(START_GAP);

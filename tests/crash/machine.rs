@@ -1,7 +1,7 @@
 //! The same deaths with the true program: `kassad run` as a process of its own on the machine's clock, killed with SIGKILL while a
 //! partner or a printer holds its request, ended with SIGTERM in the middle of a sale, and started ten times at once (F19).
 
-use super::{Fuse, House, Last, People, Story, http};
+use super::{Fuse, House, Last, MACHINE, People, Story, http};
 use kassad::host::clock::Clock;
 use kassad::sandbox::terminal::Screen;
 use serde_json::json;
@@ -82,7 +82,7 @@ impl Notices {
 }
 
 /// A port below those that the system gives away by itself: nobody takes it while its daemon is dead.
-fn free_address() -> SocketAddr {
+pub(super) fn free_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 100).unwrap() * 100;
     loop {
@@ -96,7 +96,7 @@ fn free_address() -> SocketAddr {
 
 async fn build(story: Story, seed: u64) -> (Arc<House>, Notices) {
     let (public, local) = (free_address(), free_address());
-    let house = House::build(story, Clock::machine(), seed, public, local).await;
+    let house = House::build(story, Clock::machine(), MACHINE, seed, [public, local]).await;
     house.open_at(public, local);
     let notices = Notices::open(&house);
     (house, notices)
@@ -173,7 +173,7 @@ async fn told_to_stop_in_the_middle_of_a_sale_it_ends_in_time_and_loses_nothing(
     let mut people = People::default();
     let (mut process, _fuse) = start(&house, &notices, None).await;
     house.cashier_sells(&mut people).await;
-    assert!(people.is_answered, "{:?}", house.diary);
+    assert!(people.sales[0].payment.is_some(), "{:?}", house.diary);
     let terminal = &house.shop.world.terminals()[0];
     terminal.until(|terminal| matches!(terminal.screen(), Screen::Pay { .. })).await;
     // The counter page is open and listens: it must not keep the daemon.

@@ -2,6 +2,7 @@
 mod config;
 mod counter;
 mod crash;
+mod dialogues;
 mod exchanges;
 mod ledger;
 mod receipts;

@@ -22,6 +22,7 @@ pub mod restaurant;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+pub mod zvt;
 
 use aipay::{AiPay, AiPayOptions};
 use bot::{Bot, BotOptions};

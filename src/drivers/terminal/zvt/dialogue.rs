@@ -288,8 +288,8 @@ impl Dialogue {
         let Some(apdu) = Apdu::from_bytes(bytes) else { return };
         match apdu.control {
             [0x80, _] | [0x84, 0x00] => self.taken(now),
-            // "Needs more time": neither taken nor denied, so the wait for the answer begins anew.
-            [0x84, 0x9C] => self.until = self.until.max(now.plus(T2)),
+            // "Needs more time": neither taken nor denied, so its answer is waited for as long as a guest.
+            [0x84, 0x9C] => self.until = self.until.max(now.plus(T4)),
             [0x84, code] => self.denied(code),
             _ => self.told(&apdu, bytes, now),
         }

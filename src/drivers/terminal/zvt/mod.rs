@@ -318,8 +318,20 @@ impl Zvt {
         })
     }
 
-    /// Asks whether anything is being carried out.
+    /// Asks whether anything is being carried out; a terminal that was switched off meanwhile gets to know us again first.
     async fn rest(&mut self) -> Outcome<Rest> {
+        match self.enquire().await {
+            Outcome::Done(Rest::Troubled(0x6B)) => match self.connect().await {
+                Outcome::Done(()) => self.enquire().await,
+                Outcome::Refused(reason) => Outcome::Refused(reason),
+                Outcome::NotSent(reason) => Outcome::NotSent(reason),
+                Outcome::Unknown(reason) => Outcome::Unknown(reason),
+            },
+            other @ (Outcome::Done(_) | Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => other,
+        }
+    }
+
+    async fn enquire(&mut self) -> Outcome<Rest> {
         let enquiry = packet::status_enquiry(self.settings.password);
         self.exchange(&enquiry, Care::Harmless, Pace::Quick).await.map(|exchange| match exchange {
             Exchange { ended: Some(data), .. } => match state_byte(&data) {

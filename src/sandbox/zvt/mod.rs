@@ -48,6 +48,7 @@ pub type Said = (Way, Vec<u8>);
 struct Line {
     machine: Machine,
     is_cut: bool,
+    cuts_at_payment: bool,
     hurt: Option<(Way, usize, Hurt)>,
     counted: [usize; 2],
     /// What the terminal says leaves so much later.
@@ -69,6 +70,7 @@ impl ZvtTerminal {
         let line = Line {
             machine: Machine::new(framing),
             is_cut: false,
+            cuts_at_payment: false,
             hurt: None,
             counted: [0; 2],
             delay: Duration::ZERO,
@@ -144,9 +146,22 @@ impl ZvtTerminal {
         });
     }
 
+    /// Cuts the line as soon as the terminal has the next payment, before it says a byte about it.
+    pub fn cut_at_payment(&self) {
+        self.change(|line| line.cuts_at_payment = true);
+    }
+
     /// What the terminal says leaves so much later.
     pub fn set_delay(&self, delay: Duration) {
         self.change(|line| line.delay = delay);
+    }
+
+    /// What is due happens though nobody reads: what the terminal says waits on the line.
+    pub fn act(&self) {
+        let now = self.clock.now();
+        let mut line = self.line();
+        line.machine.tick(now);
+        line.collect(now);
     }
 
     // ---- looks ----
@@ -237,7 +252,11 @@ impl ZvtTerminal {
         let mut line = self.line();
         line.said.push((Way::ToTerminal, bytes.to_vec()));
         let arrived = line.carry(Way::ToTerminal, bytes);
+        let begun = line.machine.payments_begun();
         line.machine.received(&arrived, now);
+        if line.cuts_at_payment && line.machine.payments_begun() > begun {
+            (line.is_cut, line.cuts_at_payment) = (true, false);
+        }
         line.collect(now);
     }
 
@@ -251,7 +270,6 @@ impl ZvtTerminal {
         line.delayed = later;
         let due: Vec<(Monotonic, Vec<u8>)> = due;
         let bytes: Vec<u8> = due.into_iter().flat_map(|(_, bytes)| bytes).collect();
-        let bytes = line.carry(Way::ToTill, &bytes);
         let waiting = line.delayed.iter().map(|(at, _)| *at).min();
         (bytes, [line.machine.deadline(), waiting].into_iter().flatten().min())
     }
@@ -263,7 +281,8 @@ impl Line {
         let bytes = self.machine.output();
         if !bytes.is_empty() {
             self.said.push((Way::ToTill, bytes.clone()));
-            self.delayed.push((now.plus(self.delay), bytes));
+            let arriving = self.carry(Way::ToTill, &bytes);
+            self.delayed.push((now.plus(self.delay), arriving));
         }
     }
 

@@ -33,7 +33,7 @@
 //! | [`config`] | the TOML as types; every fault has a line, a key and a cure |
 //! | [`i18n`] | every sentence for people, in Kazakh, Russian and English |
 //! | [`host`] | the machine: clocks, chance, secrets, tasks, the lock of the ledger, the log, systemd |
-//! | [`sandbox`] | AiPay, Poster, a Kaspi terminal and printers as real servers; used by the demo, by integrators and by the tests |
+//! | [`sandbox`] | AiPay, Poster, a Kaspi terminal, a ZVT terminal on a pseudo-terminal and printers as real servers; used by the demo, by integrators and by the tests |
 //!
 //! # One payment, straight through
 //!
@@ -75,7 +75,7 @@
 //! # Deliberately absent
 //!
 //! Traits over the ledger, and mocks; events as the source of truth (rows and the journal give the same with less); actors; plug-ins; a
-//! second way of recovery; sleeping as synchronisation; floats. Not here yet: fiscal receipts, refunds, the tunnel, serial terminals, the
+//! second way of recovery; sleeping as synchronisation; floats. Not here yet: fiscal receipts, refunds, the tunnel, the
 //! guided set-up and the doctor.
 
 pub mod cli;

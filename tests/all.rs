@@ -9,3 +9,4 @@ mod receipts;
 mod schema;
 mod shop;
 mod tidy;
+mod zvt;

@@ -6,61 +6,27 @@ pub mod cable;
 pub mod dialogue;
 pub mod frame;
 pub mod packet;
+mod setup;
 pub mod starts;
+
+pub use setup::{KIND, Settings};
 
 use crate::domain::ids::{Handle, Reference};
 use crate::domain::money::Tiyn;
 use crate::domain::outcome::{Outcome, Reason};
 use crate::domain::time::Wall;
-use crate::drivers::{
-    Act, Asked, BadSetup, Build, Collect, GiveBack, Health, Key, Kind, Setup, Standing, Takes, Terminal,
-    TerminalAbilities, Vault, lost,
-};
+use crate::drivers::{Act, Asked, Collect, GiveBack, Health, Standing, Terminal, TerminalAbilities, Vault, lost};
 use crate::host::clock::Monotonic;
 use crate::transport::Loss;
-use crate::transport::address::Address;
-use cable::{Cable, WireCable};
+use cable::Cable;
 use dialogue::{Care, Dialogue, Event, Pace};
-use frame::Framing;
 use futures_util::future::BoxFuture;
-use packet::{Apdu, Password, StatusInfo, result_word};
+use packet::{Apdu, StatusInfo, result_word};
 use starts::{Anchor, Mark, Starts, failure, receipt_of};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Its line in the registry.
-pub const KIND: Kind = Kind {
-    name: "zvt",
-    title: "card terminal with the ZVT protocol, on a serial line or in the shop's network",
-    keys: &[
-        Key {
-            name: "password_file",
-            takes: Takes::SecretFile,
-            required: false,
-            help: "the terminal's till password, six digits; 000000 unless told",
-        },
-        Key {
-            name: "currency",
-            takes: Takes::Number,
-            required: false,
-            help: "ISO number of the currency; 398 is tenge",
-        },
-        Key {
-            name: "config_byte",
-            takes: Takes::Number,
-            required: false,
-            help: "how the terminal works with a till, as its manual says; 156: it prints the guest's slip, we start the payments",
-        },
-    ],
-    build: Build::Terminal(build),
-};
-
-/// Tenge.
-const CURRENCY_DEFAULT: i64 = 398;
-/// `80` lines for paper come as text, `10` payments begin at the till only, `08` intermediate status is sent, `04` the slips of the
-/// end of day come to us.
-const CONFIG_DEFAULT: i64 = 0x9C;
 /// How long a guest may take while the terminal goes on reporting; it ends by itself before that.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// How long an inquiry listens.
@@ -77,19 +43,6 @@ const ABORT_LIMIT: Duration = Duration::from_secs(3);
 const AT_REST: [u8; 5] = [0x00, 0x62, 0xCC, 0xDC, 0xE1];
 /// Codes by which it says that something else is going on.
 const BUSY: [u8; 2] = [0x9C, 0xA0];
-
-/// What the driver is set to.
-#[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// The till password.
-    pub password: Password,
-    /// ISO number in BCD.
-    pub currency: [u8; 2],
-    /// The config byte of the registration.
-    pub config: u8,
-    /// How APDUs travel.
-    pub framing: Framing,
-}
 
 /// A command under way, whose end is somebody's money.
 #[derive(Debug)]
@@ -115,7 +68,7 @@ struct Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rest {
     /// Nothing is being carried out; the code is its state.
-    AtRest(u8),
+    Quiet(u8),
     /// Something is being carried out.
     Busy,
     /// It cannot work, or does not say.
@@ -138,46 +91,6 @@ pub struct Zvt {
     ended: Option<(Handle, Standing)>,
     /// Payments that the terminal did not reverse: they go back as a refund.
     irreversible: BTreeSet<String>,
-}
-
-fn build(setup: &Setup) -> Result<Box<dyn Terminal>, BadSetup> {
-    let bad = |key, problem: &str| BadSetup { key, problem: problem.to_owned() };
-    let mut address =
-        Address::parse(&setup.address).map_err(|cause| BadSetup { key: "address", problem: cause.to_string() })?;
-    let framing = match &mut address {
-        Address::Serial(line) => {
-            if !setup.address.contains("stop=") {
-                // The protocol's own line is 9600 8N2.
-                line.stop_bits = 2;
-            }
-            Framing::Serial
-        }
-        Address::Tcp { .. } => Framing::Tcp,
-        Address::Usb(_) | Address::Web { .. } => {
-            return Err(bad("address", "write serial:/dev/ttyUSB0 or tcp://HOST:20007"));
-        }
-    };
-    let password = setup.secret("password_file").map_or("000000", |secret| secret.expose());
-    let currency = setup.number("currency").unwrap_or(CURRENCY_DEFAULT);
-    let config = setup.number("config_byte").unwrap_or(CONFIG_DEFAULT);
-    let settings = Settings {
-        password: Password::parse(password).ok_or_else(|| bad("password_file", "the password is six digits"))?,
-        currency: Some(currency)
-            .filter(|number| (1..=999).contains(number))
-            .and_then(packet::bcd)
-            .ok_or_else(|| bad("currency", "write the ISO number of the currency: 398 is tenge"))?,
-        config: u8::try_from(config).map_err(|_| bad("config_byte", "write 0 to 255"))?,
-        framing,
-    };
-    let cable = Box::new(WireCable::new(address, setup.clock.clone()));
-    Ok(Box::new(Zvt::over(cable, settings, setup.vault.clone(), &setup.name)))
-}
-
-impl Settings {
-    /// Tenge, the usual password, a serial line.
-    pub fn usual() -> Settings {
-        Settings { password: Password([0; 3]), currency: [0x03, 0x98], config: 0x9C, framing: Framing::Serial }
-    }
 }
 
 impl Zvt {
@@ -335,7 +248,7 @@ impl Zvt {
         let enquiry = packet::status_enquiry(self.settings.password);
         self.exchange(&enquiry, Care::Harmless, Pace::Quick).await.map(|exchange| match exchange {
             Exchange { ended: Some(data), .. } => match state_byte(&data) {
-                Some(code) if AT_REST.contains(&code) => Rest::AtRest(code),
+                Some(code) if AT_REST.contains(&code) => Rest::Quiet(code),
                 Some(code) if BUSY.contains(&code) => Rest::Busy,
                 Some(code) => Rest::Troubled(code),
                 None => Rest::Troubled(0xFF),
@@ -389,7 +302,7 @@ impl Zvt {
         match rest {
             Rest::Busy => return Outcome::NotSent(working()),
             // Without this question a start could not be judged later, but it can be made.
-            Rest::AtRest(_) | Rest::Troubled(0x83) => {}
+            Rest::Quiet(_) | Rest::Troubled(0x83) => {}
             Rest::Troubled(code) => return Outcome::NotSent(Reason::new("terminal_attention", told(code))),
         }
         self.last().await.map(|anchor| self.anchor = Some(anchor))
@@ -566,7 +479,7 @@ impl Zvt {
             other @ (Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => return known(other),
         }
         match self.rest().await {
-            Outcome::Done(Rest::AtRest(_)) => {}
+            Outcome::Done(Rest::Quiet(_)) => {}
             Outcome::Done(Rest::Busy) => return Outcome::Done(Standing::Unclear(working())),
             Outcome::Done(Rest::Troubled(code)) => {
                 return Outcome::Done(Standing::Unclear(Reason::new("terminal_attention", told(code))));
@@ -657,8 +570,8 @@ impl Zvt {
             return if reason.code == "terminal_working" { Health::Warns(reason) } else { Health::Bad(reason) };
         }
         match self.rest().await {
-            Outcome::Done(Rest::AtRest(0x00)) => Health::Good,
-            Outcome::Done(Rest::AtRest(code)) => Health::Warns(Reason::new("terminal_attention", told(code))),
+            Outcome::Done(Rest::Quiet(0x00)) => Health::Good,
+            Outcome::Done(Rest::Quiet(code)) => Health::Warns(Reason::new("terminal_attention", told(code))),
             Outcome::Done(Rest::Busy) => Health::Warns(working()),
             Outcome::Done(Rest::Troubled(0x83)) => {
                 Health::Warns(Reason::new("no_last_result", "the terminal does not know the status enquiry"))

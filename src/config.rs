@@ -762,6 +762,14 @@ impl<'a> Section<'a> {
                 }
                 flag.map(Value::Flag).map(Given::Value)
             }
+            Takes::File => {
+                let path = source.folder.join(self.text(source, key.name)?);
+                let text = path.to_str().map(str::to_owned);
+                if text.is_none() {
+                    self.fault(source, key.name, "its path is no UTF-8", "name the folder in plain letters");
+                }
+                text.map(Value::Text).map(Given::Value)
+            }
             Takes::SecretFile => self.text(source, key.name).map(|file| Given::Files(vec![source.secrets.join(file)])),
             Takes::SecretFiles => {
                 let files = self.texts(source, key.name)?;

@@ -112,6 +112,9 @@ impl Daemon {
         let rules = rules(config);
         let (writer, queue) = Writer::pair();
         let mut ledger = Ledger::open(&config.ledger, &machine.ids, machine.gate.clone())?;
+        if let Some(label) = ledger.view().last_label()? {
+            machine.clock.note_label(label);
+        }
         let unclear = ledger.decide(machine.clock.wall(), |tx| reconcile::restart(tx, &rules))?;
         if unclear > 0 {
             info!(unclear, "payments are being checked after the restart");

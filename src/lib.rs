@@ -12,7 +12,8 @@
 //! wiring                  main.rs   daemon
 //! surfaces                http (webhooks api compat counter events health)   cli (run demo sandbox check pay queue)
 //! hands       async       workers (terminal cloud pos printer courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle kitchen reconcile)  │  transport (serial tcp usb web)
+//! decisions   sync, tx    flows (intake collect settle refund kitchen       │  transport (serial tcp usb web)
+//!                         reconcile)                                       │
 //! memory      SQLite      ledger                                           │  drivers (terminal invoice pos printer)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
@@ -23,7 +24,7 @@
 //! |---|---|
 //! | [`domain`] | money, orders, attempts, paper: values and the functions that judge them; no clock, no database, no log |
 //! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, questions, vault, and the journal chained by hash |
-//! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, cook, reconcile |
+//! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
 //! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left |
 //! | [`workers`] | one task per outside thing: asks the ledger what is due, acts, tells the ledger what came of it |
@@ -50,7 +51,8 @@
 //!    prints between [`flows::settle::print_begin`] and [`flows::settle::print_end`].
 //! 7. What nobody can judge is `unresolved`: a red line, the asking goes on, and after two minutes a named person may answer
 //!    ([`flows::collect::answer`]). Later evidence may still correct it.
-//! 8. After a restart [`flows::reconcile::restart`] gives every attempt that was outside the event "unknown", and step 7 goes on. There
+//! 8. Money goes back by [`flows::refund`]: a saga of its own, never more than was paid, never begun twice.
+//! 9. After a restart [`flows::reconcile::restart`] gives every attempt that was outside the event "unknown", and step 7 goes on. There
 //!    is no other recovery code.
 //!
 //! # What always holds
@@ -75,8 +77,8 @@
 //! # Deliberately absent
 //!
 //! Traits over the ledger, and mocks; events as the source of truth (rows and the journal give the same with less); actors; plug-ins; a
-//! second way of recovery; sleeping as synchronisation; floats. Not here yet: fiscal receipts, refunds, the tunnel, the
-//! guided set-up and the doctor.
+//! second way of recovery; sleeping as synchronisation; floats. Not here yet: fiscal receipts, the tunnel and the
+//! guided set-up.
 
 pub mod cli;
 pub mod config;

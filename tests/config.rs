@@ -120,7 +120,7 @@ fn every_credential_of_the_example_has_its_line_in_the_unit() {
     let unit = include_str!("../systemd/kassad.service");
     let names: Vec<&str> = include_str!("../config/kassad.toml")
         .lines()
-        .filter(|line| line.split(" = ").next().is_some_and(|key| key.contains("_file")))
+        .filter(|line| !line.starts_with('#') && line.split(" = ").next().is_some_and(|key| key.contains("_file")))
         .filter_map(|line| line.split('"').nth(1))
         .collect();
     assert_eq!(names.len(), 5);
@@ -176,4 +176,16 @@ fn f29_the_sandbox_word_is_refused_with_a_real_partner() {
     near.bot_secrets(&near.bots[0]).unwrap();
     let lookalike = kassad::config::Config::parse(&text("http://127.0.0.1.evil.kz/v1"), folder.path()).unwrap();
     assert!(setup(&lookalike).is_err());
+}
+
+/// A certificate of an authority is no secret: it lies beside the configuration, wherever the secrets are.
+#[test]
+fn a_file_that_is_no_secret_is_looked_for_beside_the_configuration() {
+    let text = "[[terminal]]\nname = \"a\"\nkind = \"kaspi_smart_pos\"\naddress = \"https://10.0.0.5:8080\"\nca_file = \"shop.pem\"\n";
+    let config = Config::parse(text, Path::new("/etc/kassad")).expect("a good configuration");
+    let file = kassad::drivers::Value::Text("/etc/kassad/shop.pem".to_owned());
+    assert_eq!(config.terminals[0].keys.get("ca_file"), Some(&file));
+    let faults = Config::parse(&text.replace("\"shop.pem\"", "7"), Path::new("/etc/kassad")).expect_err("a number");
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].key.ends_with("ca_file"), "{faults:?}");
 }

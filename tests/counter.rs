@@ -447,14 +447,15 @@ async fn f03_create_reply_lost() {
     let order = shop.order();
     let id = shop.pay(order, "kaspi_invoice").await;
     shop.until_state(&id, "unresolved").await;
-    let answer = json!({ "by": "Мария", "because": "гость ничего не получил", "outcome": "not_paid" });
+    let answer =
+        json!({ "by": "Мария", "because": "гость ничего не получил", "outcome": "not_paid", "confirmed": true });
     let path = format!("/api/v1/payments/{id}/answer");
     assert_eq!(shop.post(&path, &answer).await.body["code"], "too_early");
     assert_eq!(shop.try_pay(order, "cash").await.body["code"], "live", "the part stays blocked");
     shop.pass(3 * MINUTE, SECOND).await;
     shop.until_asked("lost_create").await;
     assert_eq!(shop.aipay().invoices().len(), 1, "a create is never blindly repeated");
-    let nameless = json!({ "by": "", "because": "x", "outcome": "not_paid" });
+    let nameless = json!({ "by": "", "because": "x", "outcome": "not_paid", "confirmed": true });
     assert_eq!(shop.post(&path, &nameless).await.status, 422);
     assert_eq!(shop.post(&path, &answer).await.body["state"], "failed");
     assert_eq!(shop.questions().await, Vec::<String>::new());
@@ -740,7 +741,8 @@ async fn f08_link_never_comes_back_and_a_person_is_asked() {
     shop.until_asked("unresolved").await;
     assert!(shop.is(&id, "unresolved").await, "silence is never `not paid`");
     assert_eq!(shop.try_pay(order, "cash").await.body["code"], "live");
-    let answer = json!({ "by": "Мария", "because": "в истории терминала оплаты нет", "outcome": "not_paid" });
+    let answer =
+        json!({ "by": "Мария", "because": "в истории терминала оплаты нет", "outcome": "not_paid", "confirmed": true });
     assert_eq!(shop.post(&format!("/api/v1/payments/{id}/answer"), &answer).await.body["state"], "failed");
     let cash = shop.pay(order, "cash").await;
     shop.is_sold_once(order, &cash, 6100, 0).await;
@@ -756,9 +758,10 @@ async fn f08_later_evidence_corrects_a_persons_answer() {
     shop.till().faults().set_down(true);
     shop.till().guest_pays_card();
     shop.until_asked("unresolved").await;
-    let answer = json!({ "by": "Мария", "because": "не вижу оплаты", "outcome": "not_paid" });
+    let answer = json!({ "by": "Мария", "because": "не вижу оплаты", "outcome": "not_paid", "confirmed": true });
     assert_eq!(shop.post(&format!("/api/v1/payments/{id}/answer"), &answer).await.body["state"], "failed");
     shop.till().faults().set_down(false);
+    shop.settle("answer_corrected").await;
     shop.is_sold_once(order, &id, 0, 6100).await;
     assert_eq!(shop.payment(&id).await["late"], true);
     shop.close().await;

@@ -385,7 +385,10 @@ impl House {
             };
             let transaction = self.seen_paid();
             let outcome = if transaction.is_some() { "paid" } else { "not_paid" };
-            let body = json!({ "by": "Айгерім", "because": "looked", "outcome": outcome, "transaction": transaction });
+            let body = json!({
+                "by": "Айгерім", "because": "looked", "outcome": outcome, "transaction": transaction,
+                "confirmed": outcome == "not_paid",
+            });
             let path = format!("/api/v1/payments/{payment}/answer");
             let answer = self.call("POST", &path, "", Some(&body)).await;
             people.answers += 1;

@@ -11,9 +11,9 @@ use kassad::domain::outcome::{Outcome, Reason};
 use kassad::domain::time::Wall;
 use kassad::drivers::invoice::aipay::{self, AiPayWebhooks};
 use kassad::drivers::pos::poster::{self, Place};
-use kassad::drivers::terminal::kaspi_smart_pos::{self as kaspi, KaspiSmartPos, Tokens};
+use kassad::drivers::terminal::kaspi_smart_pos::{self as kaspi, Api, KaspiSmartPos, Refund, Tokens};
 use kassad::drivers::{
-    Act, Asked, Build, Closing, Collect, Forged, Headers, KINDS, Setup, Standing, Terminal, Value, Vault,
+    Act, Asked, Build, Closing, Collect, Forged, GiveBack, Headers, KINDS, Setup, Standing, Terminal, Value, Vault,
     WebhookScheme, signature,
 };
 use kassad::host::clock::Clock;
@@ -27,7 +27,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 /// How many files the folder holds: an empty folder proves nothing.
-const EXCHANGES: usize = 52;
+const EXCHANGES: usize = 88;
 const NOW: Wall = Wall(1_780_000_000_000); // 2026-05-28 20:26:40 UTC, the 29th in the shop
 const OFFSET_S: i32 = 5 * 3600;
 
@@ -44,6 +44,22 @@ fn collect(amount: Tiyn) -> Collect {
     }
 }
 
+fn asked_as(act: Act) -> Asked {
+    Asked { act, handle: Handle("17800000001".to_owned()), amount: Tiyn(1_240_000) }
+}
+
+/// A part of a payment by QR goes back.
+fn refund() -> Refund {
+    Refund::of(&GiveBack {
+        reference: Reference("dastarkhan-1950-1-r1".to_owned()),
+        amount: Tiyn(240_000),
+        paid: Tiyn(1_240_000),
+        method: "qr".to_owned(),
+        transaction: "412345678".to_owned(),
+    })
+    .unwrap()
+}
+
 fn place() -> Place {
     Place { spot_id: 1, spot_tablet_id: 2, payment_method_id: Some(7), utc_offset_s: OFFSET_S }
 }
@@ -52,7 +68,8 @@ fn place() -> Place {
 fn exchange(case: &str, answer: &Answer) -> (String, String) {
     let (ask, handle) = (collect(Tiyn(1_240_000)), Handle("inv_8f3a".to_owned()));
     let process = Handle("17800000001".to_owned());
-    let (token, asked) = (secret(), Some(Tiyn(1_240_000)));
+    let token = secret();
+    let (paid, returned) = (asked_as(Act::Payment), asked_as(Act::Refund));
     match case {
         "terminal_register" => {
             let meaning = kaspi::read_tokens(answer, NOW, OFFSET_S)
@@ -65,17 +82,49 @@ fn exchange(case: &str, answer: &Answer) -> (String, String) {
             (kaspi::revoke_request("kassad-7f", &token).to_string(), format!("{meaning:?}"))
         }
         "terminal_payment" => {
-            let request = kaspi::payment_request(12_400, true, Some(&token));
-            (request.to_string(), format!("{:?}", kaspi::read_start(answer)))
+            let request = kaspi::payment_request(Api::V2, 12_400, true, Some(&token));
+            (request.to_string(), format!("{:?}", kaspi::read_start(answer, Act::Payment)))
         }
         "terminal_status" => {
-            let request = kaspi::status_request(&process, Some(&token));
-            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &process, asked)))
+            let request = kaspi::status_request(Api::V2, &process, Some(&token));
+            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &paid)))
         }
-        // After a restart nobody remembers what was asked, and this terminal is not protected.
+        // This terminal is not protected.
         "terminal_actualize" => {
-            let request = kaspi::actualize_request(&process, None);
-            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &process, None)))
+            let request = kaspi::actualize_request(Api::V2, &process, None);
+            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &paid)))
+        }
+        "terminal_refund" => {
+            let request = kaspi::refund_request(Api::V2, &refund(), true, Some(&token));
+            (request.to_string(), format!("{:?}", kaspi::read_start(answer, Act::Refund)))
+        }
+        "terminal_refund_status" => {
+            let request = kaspi::status_request(Api::V2, &process, Some(&token));
+            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &returned)))
+        }
+        "terminal_refund_actualize" => {
+            let request = kaspi::actualize_request(Api::V2, &process, Some(&token));
+            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &returned)))
+        }
+        "terminal_deviceinfo" => {
+            let request = kaspi::presence_request(Api::V2, Some(&token));
+            (request.to_string(), format!("{:?}", kaspi::read_presence(answer, Api::V2)))
+        }
+        "terminal_v1_payment" => {
+            let request = kaspi::payment_request(Api::V1, 12_400, false, None);
+            (request.to_string(), format!("{:?}", kaspi::read_start(answer, Act::Payment)))
+        }
+        "terminal_v1_refund" => {
+            let request = kaspi::refund_request(Api::V1, &refund(), false, None);
+            (request.to_string(), format!("{:?}", kaspi::read_start(answer, Act::Refund)))
+        }
+        "terminal_v1_status" => {
+            let request = kaspi::status_request(Api::V1, &process, None);
+            (request.to_string(), format!("{:?}", kaspi::read_standing(answer, &paid)))
+        }
+        "terminal_v1_presence" => {
+            let request = kaspi::presence_request(Api::V1, None);
+            (request.to_string(), format!("{:?}", kaspi::read_presence(answer, Api::V1)))
         }
         "aipay_create" => {
             let request = aipay::create_request(&ask, &token).unwrap();
@@ -256,12 +305,20 @@ proptest! {
     }
 }
 
-const CASES: [&str; 11] = [
+const CASES: [&str; 19] = [
     "terminal_register",
     "terminal_revoke",
     "terminal_payment",
     "terminal_status",
     "terminal_actualize",
+    "terminal_refund",
+    "terminal_refund_status",
+    "terminal_refund_actualize",
+    "terminal_deviceinfo",
+    "terminal_v1_payment",
+    "terminal_v1_refund",
+    "terminal_v1_status",
+    "terminal_v1_presence",
     "aipay_create",
     "aipay_get",
     "poster_list",
@@ -308,6 +365,8 @@ fn hostile_json() -> impl Strategy<Value = serde_json::Value> {
         "accessToken",
         "refreshToken",
         "expirationDate",
+        "type",
+        "serialNum",
         "invoice_id",
         "external_id",
         "event",
@@ -453,7 +512,8 @@ async fn a_terminal_registers_charges_and_renews_a_token_that_died() {
 #[tokio::test]
 async fn a_terminal_that_forgot_us_says_the_cure() {
     let (listener, vault, mut driver) = terminal().await;
-    let dead = Tokens { access: Secret::new("a0"), refresh: Secret::new("r0"), until: NOW.plus_ms(86_400_000) };
+    let dead =
+        Tokens { access: Secret::new("a0"), refresh: Secret::new("r0"), from: NOW, until: NOW.plus_ms(86_400_000) };
     vault.texts.lock().unwrap().insert("terminal.counter.tokens".to_owned(), dead.to_text());
     let (ask, handle) = (collect(Tiyn(1_240_000)), Handle("17800000001".to_owned()));
     let story = async {

@@ -110,6 +110,8 @@ fn wish(order: &str) -> Plan {
         tender: Tender::KaspiTerminal,
         via: "till1".to_owned(),
         amount: None,
+        part: None,
+        tendered: None,
         phone: None,
         description: "Заказ".to_owned(),
         bot: None,
@@ -129,6 +131,7 @@ fn settled(tiyn: i64) -> Event {
         transaction: "123456789012".to_owned(),
         source: "terminal".to_owned(),
         detail: String::new(),
+        tendered: None,
     })
 }
 
@@ -593,6 +596,7 @@ fn a_transaction_number_proves_one_payment_only() {
         because: "вижу в Kaspi Pay".to_owned(),
         paid: true,
         transaction: transaction.to_owned(),
+        confirmed: false,
     };
     let again = shop.ledger.decide(NOW, |tx| collect::answer(tx, &rules(), second.id, &said(&known)));
     assert_eq!(code_of(again), if known.is_empty() { "answer_incomplete" } else { "transaction_known" });

@@ -53,8 +53,18 @@ fn receipt() -> Document {
         ],
         total: Tiyn(1_850_000),
         payments: vec![
-            PaymentLine { label: "Kaspi QR".to_owned(), amount: Tiyn(1_350_000), transaction: "14159265".to_owned() },
-            PaymentLine { label: "Наличные".to_owned(), amount: Tiyn(500_000), transaction: String::new() },
+            PaymentLine {
+                label: "Kaspi QR".to_owned(),
+                amount: Tiyn(1_350_000),
+                transaction: "14159265".to_owned(),
+                tendered: None,
+            },
+            PaymentLine {
+                label: "Наличные".to_owned(),
+                amount: Tiyn(500_000),
+                transaction: String::new(),
+                tendered: None,
+            },
         ],
         paid_at: "21.11.2026 13:05".to_owned(),
         reference: "k7-000123".to_owned(),
@@ -319,7 +329,7 @@ fn cover_silence_and_power() {
 async fn refused(address: &Address) -> String {
     loop {
         match Wire::open(address, quick(), &Clock::machine()).await {
-            Err(Loss::NotSent(what)) => return what,
+            Err(Loss::NotSent(what)) => return what.to_string(),
             Err(Loss::Unknown(what)) => panic!("{what}"),
             Ok(_) => tokio::task::yield_now().await,
         }
@@ -388,7 +398,7 @@ fn any_document() -> impl Strategy<Value = Document> {
             2 => TicketKind::Cancel,
             _ => {
                 let line = Dish { modifiers: vec![text(1)], ..dish(&texts[0], quantity, 0, &[]) };
-                let payment = PaymentLine { label: text(2), amount: Tiyn(sum), transaction: text(3) };
+                let payment = PaymentLine { label: text(2), amount: Tiyn(sum), transaction: text(3), tendered: None };
                 return Document::Receipt(Receipt {
                     shop: text(4),
                     order_number: text(5),

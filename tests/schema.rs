@@ -233,6 +233,14 @@ fn version_1() -> Connection {
     old.connection
 }
 
+/// Version 2 as a ledger of version 1 that lived on in it.
+fn version_2() -> Connection {
+    let connection = version_1();
+    connection.execute_batch(STEPS[1]).unwrap();
+    connection.execute_batch("PRAGMA user_version = 2").unwrap();
+    connection
+}
+
 fn tables(connection: &Connection) -> Vec<String> {
     let mut query = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").unwrap();
     query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -300,7 +308,7 @@ fn rules() -> Rules {
 fn each_old_version_has_its_fixture() {
     if std::env::var_os("KASSAD_BLESS").is_some() {
         // Only a version that has none yet: a fixture is history.
-        for (version, built) in [(1, version_1())] {
+        for (version, built) in [(1, version_1()), (2, version_2())] {
             if !fixture(version).exists() {
                 std::fs::write(fixture(version), dump(&built)).unwrap();
             }
@@ -312,8 +320,9 @@ fn each_old_version_has_its_fixture() {
 }
 
 #[test]
-fn the_fixture_of_version_1_is_what_its_builder_says() {
+fn the_fixtures_are_what_their_builders_say() {
     assert_eq!(std::fs::read_to_string(fixture(1)).unwrap(), dump(&version_1()));
+    assert_eq!(std::fs::read_to_string(fixture(2)).unwrap(), dump(&version_2()));
 }
 
 #[test]
@@ -401,6 +410,7 @@ fn the_daemon_goes_on_with_a_ledger_of_version_1() {
         because: "looked".to_owned(),
         paid: true,
         transaction: "42".to_owned(),
+        confirmed: false,
     };
     let unclear = view.attempt_of("K7H2M-3-1-1").unwrap().unwrap();
     ledger.decide(now, |tx| kassad::flows::collect::answer(tx, &rules(), unclear.id, &answer)).unwrap();

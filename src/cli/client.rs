@@ -57,8 +57,8 @@ impl Client {
     async fn try_call(&self, request: Request) -> Result<Value, Trouble> {
         let request = request.query("lang", self.lang.word());
         let answer = self.web.send(&request, Limits::LIST).await.map_err(|loss| match loss {
-            Loss::NotSent(cause) => Trouble::Away(cause),
-            Loss::Unknown(cause) => Trouble::Lost(cause),
+            Loss::NotSent(cause) => Trouble::Away(cause.text),
+            Loss::Unknown(cause) => Trouble::Lost(cause.text),
         })?;
         let body = answer.json().unwrap_or(Value::Null);
         if (200..300).contains(&answer.status) {
@@ -193,10 +193,17 @@ pub(super) async fn queue(config: &Path, lang: Lang, as_json: bool, action: Queu
             let done = client.call(Request::post(format!("/api/v1/jobs/{id}/retry"))).await;
             done.map(|job| say(&format!("{id}  {}", job["state"].as_str().unwrap_or_default())))
         }
-        QueueAction::Answer { id, by, because, outcome, transaction } => {
-            let body = json!({ "by": by, "because": because, "outcome": outcome, "transaction": transaction });
+        QueueAction::Answer { id, by, because, outcome, confirmed, transaction } => {
+            let body = json!({
+                "by": by, "because": because, "outcome": outcome, "transaction": transaction, "confirmed": confirmed,
+            });
             let is_question = id.bytes().all(|byte| byte.is_ascii_digit());
-            let what = if is_question { "questions" } else { "payments" };
+            let is_refund = id.rsplit_once("-r").is_some_and(|(_, no)| no.bytes().all(|byte| byte.is_ascii_digit()));
+            let what = match (is_question, is_refund) {
+                (true, _) => "questions",
+                (false, true) => "refunds",
+                (false, false) => "payments",
+            };
             let request = Request::post(format!("/api/v1/{what}/{id}/answer")).json(body.to_string());
             client
                 .call(request)

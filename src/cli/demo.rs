@@ -67,7 +67,7 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
         guest,
         webhook_url: Some(format!("http://{PUBLIC}/webhooks/aipay")),
     };
-    let opened = Shop::open(options, &clock, &ids, &spawner, &stop).await;
+    let opened = Shop::open_with_tls(options, &clock, &ids, &spawner, &stop).await;
     let shop = opened.map_err(|cause| format!("cannot open the sandbox: {cause}. Is another demo running?"))?;
     for (table, waiter, dishes) in TABLES_LAID {
         let waiter = crate::sandbox::menu::WAITERS.get(waiter).copied().unwrap_or_default();

@@ -154,8 +154,13 @@ async fn open_shop(no_wait: bool, clock: &Clock, ids: &Ids, spawner: &Spawner, s
     };
     let options =
         ShopOptions { ports: Ports::default(), printers: [0; 3], terminals: 2, guest: Some(guest), webhook_url: None };
-    Shop::open(options, clock, ids, spawner, stop).await.map_err(|cause| format!("cannot open the sandbox: {cause}"))
+    Shop::open_with_tls(options, clock, ids, spawner, stop)
+        .await
+        .map_err(|cause| format!("cannot open the sandbox: {cause}"))
 }
+
+/// How long the terminals may take to let the daemon in.
+const LET_IN_LIMIT: Duration = Duration::from_secs(60);
 
 /// The daemon, with a hand on its plug.
 struct Power<'a> {
@@ -179,6 +184,18 @@ impl<'a> Power<'a> {
         let daemon = Daemon::start(config, machine).await.map_err(|fault| fault.to_string())?;
         self.daemon = Some((daemon, is_on));
         Ok(())
+    }
+
+    /// Waits until the terminals have let the daemon in. A registration whose answer is lost needs a hand on the terminal's admin panel
+    /// (error 105), and nobody in this lunch has one free.
+    async fn let_in(&self) {
+        let Some((daemon, _)) = &self.daemon else { return };
+        let mut devices = daemon.office.devices.listen();
+        let are_in = devices.wait_for(|devices| {
+            let mut terminals = devices.values().filter(|device| device.role == "terminal");
+            terminals.all(|terminal| ["up", "warn", "busy"].contains(&terminal.state))
+        });
+        let _in_time = self.clock.limit(LET_IN_LIMIT, are_in).await.is_ok();
     }
 
     /// As a power cut: nothing is finished, nothing is told.
@@ -368,7 +385,10 @@ impl Lunch<'_> {
             Look::Wait => return Ok(()),
         };
         let because = "посмотрел сам";
-        let body = json!({ "by": "Кассир", "because": because, "outcome": outcome, "transaction": transaction });
+        let confirmed = outcome == "not_paid";
+        let body = json!({
+            "by": "Кассир", "because": because, "outcome": outcome, "transaction": transaction, "confirmed": confirmed,
+        });
         // Evidence may have come first: then there is nothing to answer any more.
         if self.patient("POST", &format!("/api/v1/payments/{id}/answer"), Some(("", &body))).await.is_ok() {
             self.tally.answers.set(self.tally.answers.get() + 1);
@@ -502,6 +522,7 @@ impl Lunch<'_> {
         orders: u32,
         is_over: watch::Receiver<bool>,
     ) -> Result<(), String> {
+        power.let_in().await;
         let world = &self.shop.world;
         for fault in [Fault::LoseReply, Fault::DropBefore] {
             world.aipay().faults().chance(fault, 12);

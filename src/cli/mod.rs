@@ -139,7 +139,7 @@ enum QueueAction {
     },
     /// Answers a question by hand.
     Answer {
-        /// A payment's reference, or a question's number.
+        /// A payment's or refund's reference, or a question's number.
         id: String,
         /// Who answers.
         #[arg(long)]
@@ -147,9 +147,12 @@ enum QueueAction {
         /// Why.
         #[arg(long)]
         because: String,
-        /// Of a payment: paid or not_paid.
+        /// Of a payment: paid or not_paid; of a refund: returned or not_returned.
         #[arg(long)]
         outcome: Option<String>,
+        /// With not_paid and not_returned: yes, it was looked up, and it is so.
+        #[arg(long)]
+        confirmed: bool,
         /// Of a paid payment: the number in Kaspi Pay.
         #[arg(long)]
         transaction: Option<String>,

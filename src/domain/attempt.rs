@@ -84,6 +84,9 @@ pub struct Evidence {
     /// More that the partner told: product, card mask, name of the person and the reason.
     #[serde(default)]
     pub detail: String,
+    /// What the guest handed over in cash; the difference to the amount went back as change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tendered: Option<Tiyn>,
 }
 
 /// What can happen to an attempt.
@@ -137,7 +140,7 @@ pub struct Illegal {
     /// Where the attempt stood.
     pub state: State,
     /// What was to happen.
-    pub event: Event,
+    pub event: Box<Event>,
 }
 
 impl Attempt {
@@ -161,7 +164,9 @@ impl Attempt {
                 Event::Unknown(_) => Ok(self.clone()),
                 // A create that was "not taken" and is named by the partner all the same: it is outside, and not sent again.
                 Event::Recognised(handle) => Ok(self.named(handle)),
-                Event::Accepted(_) | Event::Settled(_) | Event::Pending => Err(Illegal { state: self.state, event }),
+                Event::Accepted(_) | Event::Settled(_) | Event::Pending => {
+                    Err(Illegal { state: self.state, event: Box::new(event) })
+                }
             },
             State::Sent | State::Waiting | State::Unresolved => match event {
                 Event::Accepted(handle) | Event::Recognised(handle) => Ok(self.named(handle)),
@@ -175,7 +180,7 @@ impl Attempt {
                 Event::Unknown(reason) => Ok(self.to(State::Unresolved, Some(reason))),
                 // A notice named it while the create was on its way: the partner has it, whatever the reply says.
                 Event::NotSent(_) => Ok(self.clone()),
-                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event }),
+                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
             // Over for us, but the partner's record may still say that the guest paid (F05).
             State::Failed | State::Cancelled | State::Expired => match event {
@@ -189,13 +194,15 @@ impl Attempt {
                 | Event::Pending
                 | Event::Unknown(_)
                 | Event::NotSent(_) => Ok(self.clone()),
-                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event }),
+                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
             // The ratchet: nothing leads back (I3). Only a refund reduces what was paid.
             State::Paid => match event {
                 Event::Accepted(handle) | Event::Recognised(handle) if self.handle.is_none() => {
                     Ok(Attempt { handle: Some(handle), ..self.clone() })
                 }
+                // A person's word becomes the partner's: its number and method serve the refund (I1).
+                Event::Settled(evidence) if self.is_confirmed_by(&evidence) => Ok(self.confirmed(evidence)),
                 Event::Settled(_)
                 | Event::Declined(_)
                 | Event::Withdrawn(_)
@@ -205,9 +212,25 @@ impl Attempt {
                 | Event::Accepted(_)
                 | Event::NotSent(_)
                 | Event::Recognised(_) => Ok(self.clone()),
-                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event }),
+                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
         }
+    }
+
+    /// Whether only a person says that the money moved, so that the partner's record may still confirm or contradict it.
+    pub fn is_a_persons_word(&self) -> bool {
+        self.state == State::Paid && self.evidence.as_ref().is_some_and(|evidence| evidence.source == "person")
+    }
+
+    fn is_confirmed_by(&self, evidence: &Evidence) -> bool {
+        let is_same_sum = self.evidence.as_ref().is_some_and(|known| known.amount == evidence.amount);
+        self.is_a_persons_word() && is_same_sum && evidence.source != "person"
+    }
+
+    fn confirmed(&self, evidence: Evidence) -> Attempt {
+        let said = self.evidence.as_ref().map(|known| known.detail.clone()).unwrap_or_default();
+        let detail = if evidence.detail.is_empty() { said } else { format!("{}; {said}", evidence.detail) };
+        Attempt { evidence: Some(Evidence { detail, ..evidence }), ..self.clone() }
     }
 
     fn to(&self, state: State, reason: Option<Reason>) -> Attempt {
@@ -235,6 +258,7 @@ mod tests {
             transaction: String::new(),
             source: "cloud".into(),
             detail: String::new(),
+            tendered: None,
         }
     }
 

@@ -24,6 +24,8 @@ row_id!(
     PartId,
     /// One effort to collect a part.
     AttemptId,
+    /// One effort to give money back.
+    RefundId,
     /// Something that must still happen outside.
     JobId,
     /// A verified message, kept raw.

@@ -8,4 +8,5 @@ pub mod money;
 pub mod order;
 pub mod outcome;
 pub mod paper;
+pub mod refund;
 pub mod time;

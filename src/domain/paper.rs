@@ -12,6 +12,8 @@ pub enum Document {
     Receipt(Receipt),
     /// Kitchen paper.
     Ticket(Ticket),
+    /// What goes with money that is given back.
+    Refund(RefundSlip),
     /// A page that shows what a printer can do.
     Test(TestSlip),
 }
@@ -48,6 +50,36 @@ pub struct PaymentLine {
     pub amount: Tiyn,
     /// The partner's transaction number; empty when there is none.
     pub transaction: String,
+    /// What the guest handed over in cash; what is above the amount went back as change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tendered: Option<Tiyn>,
+}
+
+/// What goes with money that is given back. It is not fiscal and says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefundSlip {
+    /// Name of the shop.
+    pub shop: String,
+    /// The number people say.
+    pub order_number: String,
+    /// Table; empty when there is none.
+    pub table: String,
+    /// What went back.
+    pub amount: Tiyn,
+    /// How it went back, for people.
+    pub label: String,
+    /// The partner's number of the refund; empty when there is none.
+    pub transaction: String,
+    /// Our reference of the payment.
+    pub payment: String,
+    /// Who decided it.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+    /// Our reference of the refund.
+    pub reference: String,
 }
 
 /// Kitchen paper: always a difference to what the kitchen already has.

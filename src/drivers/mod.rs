@@ -322,6 +322,8 @@ pub enum Takes {
     Flag,
     /// Several texts.
     Texts,
+    /// The name of a file that holds no secret, beside the configuration; the driver gets its path as text.
+    File,
     /// The name of a file that holds a secret.
     SecretFile,
     /// Up to three names of files that hold secrets.
@@ -429,7 +431,10 @@ pub const KINDS: &[Kind] = &[
 /// A lost wire as a driver passes it on: as the transport judged it.
 pub fn lost<T>(loss: Loss) -> Outcome<T> {
     match loss {
-        Loss::NotSent(cause) => Outcome::NotSent(Reason::new("no_link", cause)),
+        Loss::NotSent(cause) => {
+            let code = cause.bar.map_or("no_link", crate::transport::Bar::code);
+            Outcome::NotSent(Reason::new(code, cause))
+        }
         Loss::Unknown(cause) => Outcome::Unknown(Reason::new("link_lost", cause)),
     }
 }

@@ -9,7 +9,11 @@ use crate::domain::order::{Phone, Snapshot, Tender};
 use crate::domain::outcome::Reason;
 use crate::ledger::attempts::{AttemptRow, NewAttempt};
 use crate::ledger::orders::{OrderRow, PartRow, PartState};
+use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, View, refused};
+
+/// Why an attempt failed when a person said so.
+pub const ANSWERED_NOT_PAID: &str = "answered_not_paid";
 
 /// A wish to collect.
 #[derive(Clone, Debug)]
@@ -24,6 +28,10 @@ pub struct Plan {
     pub via: String,
     /// A part of what is due; all that is left when absent.
     pub amount: Option<Tiyn>,
+    /// Which part of the order it is, from 1: guests who pay their own shares at the same time. Without it one part is collected at a time.
+    pub part: Option<i64>,
+    /// What the guest hands over in cash.
+    pub tendered: Option<Tiyn>,
     /// The guest's phone.
     pub phone: Option<Phone>,
     /// What the guest reads.
@@ -45,10 +53,13 @@ pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Plan) -> Result<AttemptRow, Fault
     }
     check_sum(wish)?;
     let order = match tx.order_of(&wish.source, &wish.snapshot.foreign_id)? {
-        Some(order) => renewed(tx, order, &wish.snapshot)?,
+        Some(order) => renewed(tx, order, wish)?,
         None => tx.add_order(&wish.source, &wish.snapshot)?,
     };
     let part = part_to_collect(tx, &order, wish)?;
+    if let Some(tendered) = wish.tendered.filter(|tendered| wish.tender != Tender::Cash || *tendered < part.amount) {
+        return refused("tendered", format!("{} / {}", tendered.decimal(), part.amount.decimal()));
+    }
     let row = tx.add_attempt(&NewAttempt {
         part: part.id,
         tender: wish.tender,
@@ -69,6 +80,7 @@ pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Plan) -> Result<AttemptRow, Fault
             transaction: String::new(),
             source: "person".to_owned(),
             detail: String::new(),
+            tendered: wish.tendered,
         };
         return conclude(tx, rules, row.id, Event::Settled(evidence));
     }
@@ -108,24 +120,51 @@ fn check_sum(wish: &Plan) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The order with the newest snapshot, as long as no attempt of it is live.
-fn renewed(tx: &Tx<'_>, order: OrderRow, snapshot: &Snapshot) -> Result<OrderRow, Fault> {
+/// The order with the newest snapshot, as long as no attempt of it is live. A part that is named may be collected beside other parts of
+/// the same, unchanged order.
+fn renewed(tx: &Tx<'_>, order: OrderRow, wish: &Plan) -> Result<OrderRow, Fault> {
+    let is_same = order.snapshot.fingerprint() == wish.snapshot.fingerprint();
     let live = tx.attempts_of_order(order.id)?.into_iter().find(|row| row.attempt.state.is_live());
     if let Some(live) = live {
-        return refused("live", live.reference.0);
+        return if wish.part.is_some() && is_same { Ok(order) } else { refused("live", live.reference.0) };
     }
-    if order.snapshot == *snapshot {
+    if let Some(refund) = tx.refunds_of_order(order.id)?.into_iter().find(|row| row.refund.state.is_live()) {
+        return refused("refund_running", refund.reference.0);
+    }
+    if order.snapshot == wish.snapshot {
         return Ok(order);
     }
-    tx.resnap_order(&order, snapshot)?;
+    tx.resnap_order(&order, &wish.snapshot)?;
     tx.order(order.id)
 }
 
-/// The part that this wish collects: an open one of the right size, or a new one of what is left.
+/// What may still be asked for: the due, less what was paid and stayed, less what other parts are being asked for. An order that was once
+/// paid in full and given back is not collected again: what comes next is a new order.
+fn left_to_collect(tx: &Tx<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
+    let paid = settle::counted(tx, order)?;
+    let rows = tx.attempts_of_order(order.id)?;
+    let asked: Tiyn = rows.iter().filter(|row| row.attempt.state.is_live()).map(|row| row.attempt.amount).sum();
+    Ok(Tiyn(order.snapshot.due.0.saturating_sub(paid.0).saturating_sub(asked.0).max(0)))
+}
+
+/// The part that this wish collects: the named one, an open one, or a new one of what is left.
 fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow, Fault> {
     let parts = tx.parts(order.id)?;
-    let paid: Tiyn = parts.iter().map(|part| part.paid).sum();
-    let left = Tiyn(order.snapshot.due.0.saturating_sub(paid.0));
+    let fresh_no = i64::try_from(parts.len()).unwrap_or(i64::MAX).saturating_add(1);
+    let open = match wish.part {
+        None => parts.iter().find(|part| part.state == PartState::Open),
+        Some(no) => match parts.iter().find(|part| part.no == no) {
+            Some(part) if part.state == PartState::Open => Some(part),
+            Some(part) if part.state == PartState::Collecting => {
+                let live = tx.attempts(part.id)?.pop().map(|row| row.reference.0);
+                return refused("live", live.unwrap_or_default());
+            }
+            Some(_) => return refused("already_paid", format!("{}: {no}", order.snapshot.number)),
+            None if no == fresh_no => None,
+            None => return refused("bad_part", fresh_no.to_string()),
+        },
+    };
+    let left = left_to_collect(tx, order)?;
     if left <= Tiyn::ZERO {
         return refused("already_paid", order.snapshot.number.clone());
     }
@@ -143,12 +182,12 @@ fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow
         // The rest could not be collected by Kaspi any more.
         return refused("whole_part", amount.decimal());
     }
-    match parts.iter().find(|part| part.state == PartState::Open) {
+    match open {
         Some(open) => {
             tx.set_part(open.id, amount, open.paid, PartState::Open)?;
             tx.part(open.id)
         }
-        None => tx.add_part(order.id, i64::try_from(parts.len()).unwrap_or(i64::MAX) + 1, amount),
+        None => tx.add_part(order.id, fresh_no, amount),
     }
 }
 
@@ -201,15 +240,24 @@ pub fn refused_at_create(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, event: 
 /// Gives an attempt an event and does what follows from it. An event that changes nothing writes nothing.
 pub fn conclude(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, event: Event) -> Result<AttemptRow, Fault> {
     let row = tx.attempt(attempt)?;
+    if row.watched && row.attempt.is_a_persons_word() {
+        return second_look(tx, &row, event);
+    }
     // An unsent attempt that is withdrawn, and everything else: one road.
     let next = row.attempt.apply(event)?;
     if next == row.attempt {
         return Ok(row);
     }
     let was = row.attempt.state;
+    let was_answered = row.attempt.reason.as_ref().is_some_and(|reason| reason.code == ANSWERED_NOT_PAID);
     let row = tx.save_attempt(&row, &next, keeps_watching(next.state, &next.handle, row.tender))?;
     match next.state {
-        State::Paid if was != State::Paid => settle::paid(tx, rules, &row)?,
+        State::Paid if was != State::Paid => {
+            settle::paid(tx, rules, &row)?;
+            if was_answered {
+                correct_loudly(tx, &row)?;
+            }
+        }
         State::Failed | State::Cancelled | State::Expired if was.is_live() => over(tx, &row)?,
         State::Waiting if was == State::Unresolved => drop_questions(tx, &row)?,
         State::Planned
@@ -222,6 +270,37 @@ pub fn conclude(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, event: Event) ->
         | State::Unresolved => {}
     }
     Ok(row)
+}
+
+/// A person said "not paid", and the money did move: somebody may have been charged again meanwhile.
+fn correct_loudly(tx: &Tx<'_>, row: &AttemptRow) -> Result<(), Fault> {
+    let args = vec![("amount", row.attempt.amount.to_string()), ("order", tx.order(row.order)?.snapshot.number)];
+    let (order, attempt) = (Some(row.order), Some(row.id));
+    tx.ask(&NewQuestion { code: "answer_corrected", order, attempt, inbox: None, refund: None, args })
+}
+
+/// A person said "paid", and the partner's record was read after that. The ratchet holds, but a contradiction is loud (F07, I1).
+fn second_look(tx: &Tx<'_>, row: &AttemptRow, event: Event) -> Result<AttemptRow, Fault> {
+    let contradicts = match &event {
+        Event::Settled(evidence) => row.attempt.evidence.as_ref().is_some_and(|said| said.amount != evidence.amount),
+        Event::Declined(_) | Event::Withdrawn(_) | Event::Lapsed(_) => true,
+        Event::Accepted(_)
+        | Event::Recognised(_)
+        | Event::Dispatched
+        | Event::Named(_)
+        | Event::NotSent(_)
+        | Event::Pending
+        | Event::Unknown(_) => return Ok(row.clone()),
+    };
+    if contradicts {
+        let args = vec![("amount", row.attempt.amount.to_string()), ("order", tx.order(row.order)?.snapshot.number)];
+        let (order, attempt) = (Some(row.order), Some(row.id));
+        tx.ask(&NewQuestion { code: "answer_contradicted", order, attempt, inbox: None, refund: None, args })?;
+        tx.set_watched(row.id, false)?;
+        return tx.attempt(row.id);
+    }
+    let next = row.attempt.apply(event)?;
+    tx.save_attempt(row, &next, false)
 }
 
 /// A partner's invoice may still be paid after it is over (F05); an attempt that the partner never named cannot be asked about.
@@ -285,6 +364,8 @@ pub struct Answer {
     pub paid: bool,
     /// The partner's transaction number, needed for `paid`.
     pub transaction: String,
+    /// "Not paid" was said twice: if it is wrong, the guest pays twice.
+    pub confirmed: bool,
 }
 
 /// Takes a person's answer. Later evidence may still correct it: the attempt stays watched where it has a name.
@@ -304,6 +385,9 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
     if answer.paid && transaction.is_empty() {
         return refused("answer_incomplete", "transaction");
     }
+    if !answer.paid && !answer.confirmed {
+        return refused("confirm_not_paid", row.attempt.amount.to_string());
+    }
     let known = if answer.paid { tx.proven_by(transaction)? } else { None };
     if let Some(other) = known.filter(|other| other.id != attempt) {
         return refused("transaction_known", other.reference.0);
@@ -314,7 +398,7 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
     }
     let detail = format!("{}: {}", answer.by, answer.because);
     if !answer.paid {
-        let row = conclude(tx, rules, attempt, Event::Declined(Reason::new("answered_not_paid", detail)))?;
+        let row = conclude(tx, rules, attempt, Event::Declined(Reason::new(ANSWERED_NOT_PAID, detail)))?;
         tx.set_watched(attempt, true)?;
         return Ok(row);
     }
@@ -324,6 +408,10 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
         transaction: answer.transaction.trim().to_owned(),
         source: "person".to_owned(),
         detail,
+        tendered: None,
     };
-    conclude(tx, rules, attempt, Event::Settled(evidence))
+    let row = conclude(tx, rules, attempt, Event::Settled(evidence))?;
+    // The partner is asked on: its record may confirm the person, or contradict.
+    tx.set_watched(attempt, row.attempt.handle.is_some())?;
+    tx.attempt(attempt)
 }

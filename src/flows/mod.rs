@@ -8,6 +8,7 @@ pub mod collect;
 pub mod intake;
 pub mod kitchen;
 pub mod reconcile;
+pub mod refund;
 pub mod settle;
 
 /// A place in the kitchen that gets tickets.

@@ -1,17 +1,19 @@
 //! One road for everything unclear (H3): a restart is one more event; who may be asked, when; when asking ends.
 
-use super::{Rules, collect, settle};
+use super::{Rules, collect, refund, settle};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, QuestionId};
 use crate::domain::order::Tender;
 use crate::domain::outcome::Reason;
+use crate::domain::time::Wall;
 use crate::ledger::inbox::InboxState;
 use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, refused};
+use serde_json::json;
 
 /// The daemon starts: every attempt that was outside is unclear until its partner was asked (F01). Returns how many.
 pub fn restart(tx: &Tx<'_>, rules: &Rules) -> Result<usize, Fault> {
-    let mut unclear = 0;
+    let mut unclear = refund::restart(tx, rules)?;
     for row in tx.watched_all()? {
         match row.attempt.state {
             State::Sent | State::Waiting => {
@@ -37,7 +39,34 @@ pub fn ask_a_person(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
     };
     let order = tx.order(row.order)?;
     let args = vec![("amount", row.attempt.amount.to_string()), ("order", order.snapshot.number)];
-    tx.ask(&NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, args })
+    tx.ask(&NewQuestion { code, order: Some(row.order), attempt: Some(row.id), inbox: None, refund: None, args })
+}
+
+/// The machine's time of day jumped: both times are on record (F12).
+pub fn clock_jumped(tx: &Tx<'_>, from: Wall, to: Wall) -> Result<(), Fault> {
+    tx.record("clock", 0, &json!({ "from": from, "to": to })).map(drop)
+}
+
+/// A terminal's end of day is about to be asked for, once a business day. The first day that a terminal is known is not ended.
+pub fn settlement_begun(tx: &Tx<'_>, terminal: &str, day: Wall) -> Result<bool, Fault> {
+    let name = format!("terminal.{terminal}.settled");
+    let last = tx.vault(&name)?.and_then(|text| text.parse::<i64>().ok());
+    if last.is_none_or(|last| last < day.0) {
+        tx.store_in_vault(&name, &day.0.to_string())?;
+    }
+    Ok(last.is_some_and(|last| last < day.0))
+}
+
+/// How a terminal's end of day went. Where it did not go well a person looks: it is not asked for again by itself.
+pub fn settlement_ended(tx: &Tx<'_>, terminal: &str, ended: &Result<String, Reason>) -> Result<(), Fault> {
+    match ended {
+        Ok(slip) => tx.record("settlement", 0, &json!({ "terminal": terminal, "slip": slip })).map(drop),
+        Err(reason) => {
+            tx.record("settlement", 0, &json!({ "terminal": terminal, "reason": reason }))?;
+            let args = vec![("terminal", terminal.to_owned())];
+            tx.ask(&NewQuestion { code: "settlement", args, ..NewQuestion::default() })
+        }
+    }
 }
 
 /// The partner was asked long enough after the end: no news is on record, the asking ends.
@@ -54,6 +83,7 @@ pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
             order: Some(row.order),
             attempt: Some(attempt),
             inbox: None,
+            refund: None,
             args,
         })?;
     }
@@ -74,6 +104,9 @@ pub fn settle_question(
     let row = tx.question(question)?;
     if ["unresolved", "lost_create"].contains(&row.code.as_str()) {
         return refused("answer_payment", "this question is answered at its payment");
+    }
+    if row.code == "refund_unclear" {
+        return refused("answer_refund", "this question is answered at its refund");
     }
     if let Some(inbox) = row.inbox {
         tx.claim_message(inbox, InboxState::Settled, None)?;

@@ -1,7 +1,7 @@
 //! What follows from money: the part, the close in the POS, the guest's receipt, the kitchen's tickets, the bot's notice. Everything is
 //! written down as jobs in the transaction that made the attempt `paid`, so that no crash can come between.
 
-use super::{Rules, collect, kitchen};
+use super::{Rules, collect, kitchen, refund};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, JobId, OrderId};
 use crate::domain::money::Tiyn;
@@ -14,6 +14,10 @@ use crate::ledger::outbox::{self, JobKind, JobRow, JobState, NewJob};
 use crate::ledger::questions::NewQuestion;
 use crate::ledger::{Fault, Tx, View, refused};
 use serde_json::json;
+
+/// Questions that a person settles by comparing books: nothing of ours goes on by their answer.
+const BOOKS_ONLY: [&str; 6] =
+    ["answer_contradicted", "answer_corrected", "claimed_paid", "refund_late", "refund_sum", "pos_return"];
 
 /// Copies of one job that may come out without proof before a person is asked.
 const COPIES_MAX: i64 = 3;
@@ -41,12 +45,15 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
         order: Some(row.order),
         attempt: Some(row.id),
         inbox: None,
+        refund: None,
         args: vec![("paid", collected.to_string()), ("due", due.to_string())],
     };
     // The order decides, not the part: a part may have been cut smaller while an older attempt for all of it was still on its way.
     match collected.cmp(&due) {
         std::cmp::Ordering::Less if evidence.amount < row.attempt.amount => return tx.ask(&about("part_paid")),
         std::cmp::Ordering::Less => return Ok(()),
+        // Money came after money had gone back: somebody looks whether it is for the same thing.
+        std::cmp::Ordering::Equal if paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
         std::cmp::Ordering::Equal if order.closing != Closing::Closed => complete(tx, rules, &order, row.id)?,
         std::cmp::Ordering::Equal => {}
         // Two payments, or one that is too large: the guest must get something back (F05, F06).
@@ -69,7 +76,14 @@ fn stop_others(tx: &Tx<'_>, rules: &Rules, paid: &AttemptRow) -> Result<(), Faul
             State::Sent | State::Waiting | State::Unresolved => {
                 let args = vec![("order", other.reference.0.clone()), ("amount", other.attempt.amount.to_string())];
                 let code = "second_running";
-                tx.ask(&NewQuestion { code, order: Some(other.order), attempt: Some(other.id), inbox: None, args })?;
+                tx.ask(&NewQuestion {
+                    code,
+                    order: Some(other.order),
+                    attempt: Some(other.id),
+                    inbox: None,
+                    refund: None,
+                    args,
+                })?;
             }
             State::Paid | State::Failed | State::Cancelled | State::Expired => {}
         }
@@ -77,9 +91,38 @@ fn stop_others(tx: &Tx<'_>, rules: &Rules, paid: &AttemptRow) -> Result<(), Faul
     Ok(())
 }
 
-/// What was paid for an order in all.
-pub fn collected(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
+/// What was ever paid for an order, whether or not some of it went back.
+pub fn paid_in(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     Ok(view.parts(order)?.iter().map(|part| part.paid).sum())
+}
+
+/// What counts as paid when more is to be collected: an order that was once paid in full stays paid, whatever went back of it.
+pub fn counted(view: &View<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
+    let paid = paid_in(view, order.id)?;
+    if paid >= order.snapshot.due { Ok(paid) } else { collected(view, order.id) }
+}
+
+/// What was paid for an order, less what surely went back.
+pub fn collected(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
+    Ok(Tiyn(paid_in(view, order)?.0.saturating_sub(refund::returned_of_order(view, order)?.0)))
+}
+
+/// Money of an order went back. What was too much may be right now: then nobody is asked any more, and an order that waited for it goes on.
+pub fn given_back(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, payment: &AttemptRow) -> Result<(), Fault> {
+    if collected(tx, order.id)? != order.snapshot.due {
+        return Ok(());
+    }
+    for question in tx.questions_of(order.id)? {
+        if ["overpaid", "double_paid"].contains(&question.code.as_str()) {
+            tx.answer(question.id, "kassad", "", "given back")?;
+        }
+    }
+    if order.closing == Closing::None && tx.jobs_of(order.id)?.is_empty() {
+        let covers = |row: &AttemptRow| row.attempt.state == State::Paid && row.id != payment.id;
+        let other = tx.attempts_of_order(order.id)?.into_iter().find(covers).map_or(payment.id, |row| row.id);
+        complete(tx, rules, order, other)?;
+    }
+    Ok(())
 }
 
 /// The whole order is paid: close it, feed the kitchen. The receipt follows the first answer of the POS, or at once where there is none.
@@ -127,7 +170,8 @@ pub fn tenders(view: &View<'_>, order: &OrderRow) -> Result<(Tiyn, Tiyn), Fault>
     rows.sort_by_key(|row| (row.attempt.late, row.id));
     let (mut cash, mut cashless, mut left) = (Tiyn::ZERO, Tiyn::ZERO, order.snapshot.due);
     for row in rows {
-        let amount = row.attempt.evidence.as_ref().map_or(Tiyn::ZERO, |evidence| evidence.amount).min(left);
+        let paid = row.attempt.evidence.as_ref().map_or(Tiyn::ZERO, |evidence| evidence.amount);
+        let amount = Tiyn(paid.0.saturating_sub(refund::returned(view, row.id)?.0)).min(left);
         let kind = if row.tender == Tender::Cash { &mut cash } else { &mut cashless };
         *kind = Tiyn(kind.0 + amount.0);
         left = Tiyn(left.0 - amount.0);
@@ -218,7 +262,7 @@ fn question(
 ) -> Result<Look, Fault> {
     tx.set_job(job, JobState::Question, job.tries, Some(&Reason::new(code, "")))?;
     tx.set_closing(job.order, Closing::Question, code)?;
-    tx.ask(&NewQuestion { code, order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    tx.ask(&NewQuestion { code, order: Some(job.order), attempt: job.attempt, inbox: None, refund: None, args })?;
     receipt(tx, rules, job.order)?;
     Ok(Look::Asked)
 }
@@ -226,6 +270,9 @@ fn question(
 /// A named person has put an order right: what was paid too much is given back outside, what was closed by hand is closed, and
 /// everything else is looked at once more.
 pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &str) -> Result<(), Fault> {
+    if BOOKS_ONLY.contains(&code) {
+        return Ok(());
+    }
     let order = tx.order(order)?;
     if code == "print" {
         // The paper is there, or a person writes the order out: nothing comes by itself any more. Missing paper is a retry of its job.
@@ -271,7 +318,14 @@ pub fn close_refused(
     tx.set_job(&job, JobState::Question, job.tries, Some(reason))?;
     tx.set_closing(job.order, Closing::Question, &reason.code)?;
     let args = vec![("reason", reason.to_string())];
-    tx.ask(&NewQuestion { code: "pos_close", order: Some(job.order), attempt: job.attempt, inbox: None, args })?;
+    tx.ask(&NewQuestion {
+        code: "pos_close",
+        order: Some(job.order),
+        attempt: job.attempt,
+        inbox: None,
+        refund: None,
+        args,
+    })?;
     receipt(tx, rules, job.order)
 }
 
@@ -333,19 +387,28 @@ fn is_over(job: &JobRow, total: Tiyn) -> Result<bool, Fault> {
 }
 
 fn payment_line(row: &AttemptRow) -> PaymentLine {
-    let (method, transaction, amount) = match &row.attempt.evidence {
-        Some(evidence) => (evidence.method.as_str(), evidence.transaction.clone(), evidence.amount),
-        None => ("", String::new(), Tiyn::ZERO),
+    let Some(evidence) = &row.attempt.evidence else {
+        let label = method_label("").to_owned();
+        return PaymentLine { label, amount: Tiyn::ZERO, transaction: String::new(), tendered: None };
     };
-    let label = match method {
+    PaymentLine {
+        label: method_label(&evidence.method).to_owned(),
+        amount: evidence.amount,
+        transaction: evidence.transaction.clone(),
+        tendered: evidence.tendered,
+    }
+}
+
+/// How a payment went, for paper.
+pub fn method_label(method: &str) -> &'static str {
+    match method {
         "qr" => "Kaspi QR",
         "card" => "Карта (Kaspi POS)",
         "alaqan" => "Kaspi Alaqan",
         "invoice" => "Kaspi, счёт на телефон",
         "cash" => "Наличные / Қолма-қол",
         _ => "Kaspi",
-    };
-    PaymentLine { label: label.to_owned(), amount, transaction }
+    }
 }
 
 /// A print job is about to be sent: commits that bytes may leave from here on, and says what goes on the paper (I7).
@@ -416,7 +479,14 @@ fn hold_for_a_person(tx: &Tx<'_>, job: &JobRow, code: &str) -> Result<(), Fault>
 
 fn ask_about_paper(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
     let args = vec![("printer", job.target.clone())];
-    tx.ask(&NewQuestion { code: "print", order: Some(job.order), attempt: job.attempt, inbox: None, args })
+    tx.ask(&NewQuestion {
+        code: "print",
+        order: Some(job.order),
+        attempt: job.attempt,
+        inbox: None,
+        refund: None,
+        args,
+    })
 }
 
 /// A person wants a job done (again). A print that was out once comes marked.
@@ -512,7 +582,14 @@ pub fn give_up_telling(tx: &Tx<'_>, job: JobId) -> Result<(), Fault> {
     }
     tx.set_job(&job, JobState::Question, job.tries, Some(&Reason::new("bot_silent", "")))?;
     let args = vec![("bot", job.target.clone())];
-    tx.ask(&NewQuestion { code: "bot_silent", order: Some(job.order), attempt: job.attempt, inbox: None, args })
+    tx.ask(&NewQuestion {
+        code: "bot_silent",
+        order: Some(job.order),
+        attempt: job.attempt,
+        inbox: None,
+        refund: None,
+        args,
+    })
 }
 
 /// Nobody needs to look after a notice any more.

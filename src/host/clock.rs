@@ -1,5 +1,6 @@
 //! The only reader of clocks. Deadlines are monotonic; wall time labels (I6). Tests and the demo bring their own clock.
 
+use super::floor::{Floor, Trust};
 use crate::domain::time::Wall;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +29,7 @@ pub struct Elapsed;
 
 /// The time of one daemon: the machine's, a faster one for the demo, or one that a test moves by hand.
 #[derive(Clone, Debug)]
-pub struct Clock(Arc<Kind>);
+pub struct Clock(Arc<Kind>, Arc<Floor>);
 
 #[derive(Debug)]
 enum Kind {
@@ -41,18 +42,22 @@ impl Clock {
     /// The machine's own clocks.
     #[allow(clippy::disallowed_methods)]
     pub fn machine() -> Clock {
-        Clock(Arc::new(Kind::Machine { start: Instant::now() }))
+        Clock(Arc::new(Kind::Machine { start: Instant::now() }), Arc::default())
     }
 
     /// A clock that runs `factor` times as fast as the machine's: the demo's lunch in a minute.
     #[allow(clippy::disallowed_methods)]
     pub fn fast(factor: u32) -> Clock {
-        Clock(Arc::new(Kind::Fast { start: Instant::now(), wall: machine_wall(), factor: factor.max(1) }))
+        let fast = Kind::Fast { start: Instant::now(), wall: machine_wall(), factor: factor.max(1) };
+        Clock(Arc::new(fast), Arc::default())
     }
 
     /// A clock that stands until it is moved; its wall time starts where told.
     pub fn manual(wall: Wall) -> Clock {
-        Clock(Arc::new(Kind::Manual { now: watch::Sender::new(Monotonic::default()), wall: Mutex::new(wall) }))
+        let manual = Kind::Manual { now: watch::Sender::new(Monotonic::default()), wall: Mutex::new(wall) };
+        let clock = Clock(Arc::new(manual), Arc::default());
+        clock.tell_trust(Trust::Unknown);
+        clock
     }
 
     /// The point of monotonic time now.
@@ -65,8 +70,33 @@ impl Clock {
         }
     }
 
-    /// The time of day now: a label.
+    /// The time of day now: a label, never earlier than the last one that was committed, unless the machine's clock was set since (F12).
     pub fn wall(&self) -> Wall {
+        self.1.label(self.told_wall(), self.now())
+    }
+
+    /// A label was committed: the time of day does not fall behind it.
+    pub fn note_label(&self, label: Wall) {
+        self.1.note(label, self.now());
+    }
+
+    /// How far the machine's time of day is behind the labels, in milliseconds; 0 when it is not.
+    pub fn behind_ms(&self) -> i64 {
+        self.1.lowest(self.now()).map_or(0, |lowest| lowest.0.saturating_sub(self.told_wall().0)).max(0)
+    }
+
+    /// Whether the machine's time of day may be believed.
+    pub fn trust(&self) -> Trust {
+        self.1.trust()
+    }
+
+    /// Says whether the time of day may be believed, instead of the machine: for tests.
+    pub fn tell_trust(&self, trust: Trust) {
+        self.1.tell(trust);
+    }
+
+    /// The time of day as the machine says it, right or wrong.
+    pub fn told_wall(&self) -> Wall {
         match &*self.0 {
             Kind::Machine { .. } => machine_wall(),
             Kind::Fast { wall, .. } => wall.plus_ms(i64::try_from(self.now().0.as_millis()).unwrap_or(i64::MAX)),

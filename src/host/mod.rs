@@ -1,6 +1,7 @@
 //! The machine below us: clocks, random bytes, secrets, tasks, the lock, the log, systemd. Not for `domain`.
 
 pub mod clock;
+pub mod floor;
 pub mod ids;
 pub mod lock;
 pub mod logging;

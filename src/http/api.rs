@@ -26,6 +26,9 @@ use std::sync::Arc;
 /// Payments, jobs or questions in one list.
 const PAYMENTS_MAX: u32 = 200;
 
+/// Parts of one order.
+const PARTS_MAX: i64 = 50;
+
 /// Characters of an idempotency key.
 const KEY_CHARS_MAX: usize = 120;
 
@@ -47,17 +50,17 @@ pub fn routes() -> Router<Arc<Faces>> {
 }
 
 /// What every handler gets: the faces, and the language of the answer.
-struct Asked {
-    faces: Arc<Faces>,
-    lang: Lang,
+pub(super) struct Asked {
+    pub(super) faces: Arc<Faces>,
+    pub(super) lang: Lang,
 }
 
 impl Asked {
-    fn new(faces: Arc<Faces>, uri: &Uri, headers: &HeaderMap) -> Asked {
+    pub(super) fn new(faces: Arc<Faces>, uri: &Uri, headers: &HeaderMap) -> Asked {
         Asked { faces, lang: lang(uri, headers) }
     }
 
-    fn told(&self, answer: Result<Value, Problem>) -> Response {
+    pub(super) fn told(&self, answer: Result<Value, Problem>) -> Response {
         match answer {
             Ok(value) => Json(value).into_response(),
             Err(problem) => problem.told(self.lang).into_response(),
@@ -68,14 +71,25 @@ impl Asked {
         Ok(self.faces.office.look(|view| shape::payment(&self.faces, view, row, self.lang))?)
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
+    pub(super) async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
         let bytes = whole_body(&self.faces.office.clock, headers, body).await.map_err(|status| {
             Problem::new(status.as_u16(), "bad_request", status.canonical_reason().unwrap_or_default())
         })?;
         serde_json::from_slice(&bytes).map_err(|cause| Problem::bad(format!("the body is not JSON: {cause}")))
     }
 
-    fn attempt(&self, id: &str) -> Result<AttemptRow, Problem> {
+    /// The caller's key, bound to the content of the request (H2); `what` keeps the keys of different acts apart.
+    pub(super) fn key(headers: &HeaderMap, what: &str, content: &str) -> Result<Option<(String, String)>, Problem> {
+        match headers.get("idempotency-key").map(|value| value.to_str()) {
+            Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => {
+                Ok(Some((format!("{what}:{key}"), content.to_owned())))
+            }
+            Some(_) => Err(Problem::bad(format!("Idempotency-Key: 1 to {KEY_CHARS_MAX} plain characters"))),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn attempt(&self, id: &str) -> Result<AttemptRow, Problem> {
         let found = self.faces.office.look(|view| view.attempt_of(id))?;
         found.ok_or_else(|| Problem::new(404, "missing", format!("payment {id}")))
     }
@@ -114,6 +128,11 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
                 && !open.iter().any(|question| question.attempt == Some(row.id))
         });
         let unclear = unasked.map(|row| shape::unclear(faces, view, &row, asked.lang));
+        let refunds = view.watched_refunds_all()?.into_iter().filter(|row| {
+            row.refund.state == crate::domain::refund::State::Unresolved
+                && !open.iter().any(|question| question.refund == Some(row.id))
+        });
+        let unclear = unclear.chain(refunds.map(|row| shape::unclear_refund(faces, view, &row, asked.lang)));
         let asked = open.iter().map(|question| shape::question(faces, view, question, asked.lang));
         unclear.chain(asked).collect::<Result<Vec<_>, _>>()
     })?;
@@ -219,13 +238,7 @@ async fn pay(State(faces): State<Arc<Faces>>, uri: Uri, headers: HeaderMap, body
 
 async fn start(asked: &Asked, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {
     let body = asked.body(headers, body).await?;
-    let key = match headers.get("idempotency-key").map(|value| value.to_str()) {
-        Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_CHARS_MAX => {
-            Some((format!("api:{key}"), body.to_string()))
-        }
-        Some(_) => return Err(Problem::bad(format!("Idempotency-Key: 1 to {KEY_CHARS_MAX} plain characters"))),
-        None => None,
-    };
+    let key = Asked::key(headers, "api", &body.to_string())?;
     if let Some((key, content)) = &key
         && let Some(known) = asked.faces.office.look(|view| collect::known_by_key(&view, key, content, false))?
     {
@@ -243,6 +256,15 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
         .ok_or_else(|| Problem::bad("tender: kaspi_terminal, kaspi_invoice, kaspi_qr or cash"))?;
     let amount = shape::given(body, "amount").map(|value| shape::read_sum(value, "amount")).transpose();
     let amount = amount.map_err(Problem::bad)?;
+    let tendered = shape::given(body, "tendered").map(|value| shape::read_sum(value, "tendered")).transpose();
+    let tendered = tendered.map_err(Problem::bad)?;
+    let part = match shape::given(body, "part") {
+        None => None,
+        Some(value) => match value.as_i64().filter(|no| (1..=PARTS_MAX).contains(no)) {
+            Some(no) => Some(no),
+            None => return Err(Problem::bad(format!("part: a number from 1 to {PARTS_MAX}"))),
+        },
+    };
     let phone = match shape::given(body, "phone") {
         None => None,
         Some(value) => {
@@ -269,6 +291,8 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
         tender,
         via,
         amount,
+        part,
+        tendered,
         phone,
         description,
         bot: None,
@@ -348,12 +372,13 @@ async fn answer_it(asked: &Asked, id: &str, headers: &HeaderMap, body: Body) -> 
         Some(_) | None => return Err(Problem::bad("outcome: paid or not_paid")),
     };
     let transaction = body["transaction"].as_str().unwrap_or_default().chars().take(64).collect();
-    let (said, rules) = (Answer { by, because, paid, transaction }, asked.faces.office.rules.clone());
+    let confirmed = body["confirmed"] == Value::Bool(true);
+    let (said, rules) = (Answer { by, because, paid, transaction, confirmed }, asked.faces.office.rules.clone());
     let row = asked.faces.office.writer.decide(move |tx| collect::answer(tx, &rules, id, &said)).await?;
     asked.shown(&row)
 }
 
-fn named(body: &Value) -> Result<(String, String), Problem> {
+pub(super) fn named(body: &Value) -> Result<(String, String), Problem> {
     let by = shape::read_text(&body["by"], "by").map_err(Problem::bad)?;
     let because = shape::read_text(&body["because"], "because").map_err(Problem::bad)?;
     Ok((by, because))
@@ -423,15 +448,21 @@ fn day_of(asked: &Asked) -> Result<Value, Fault> {
                 closed = Tiyn(closed.0.saturating_add(evidence.amount.0));
             }
         }
+        let mut back = Tiyn::ZERO;
+        for row in view.refunds_since(from, 100_000)? {
+            unclear += i64::from(row.refund.state == crate::domain::refund::State::Unresolved);
+            back = Tiyn(back.0.saturating_add(row.refund.returned().0));
+        }
         let questions = view.open_questions()?.len();
-        Ok((sums, paid, closed, unclear, questions))
+        Ok((sums, paid, back, closed, unclear, questions))
     })?;
-    let (sums, paid, closed, unclear, questions) = books;
+    let (sums, paid, back, closed, unclear, questions) = books;
     let by_tender: serde_json::Map<String, Value> =
         sums.into_iter().map(|(tender, tiyn)| (tender, shape::sum(Tiyn(tiyn.as_i64().unwrap_or(0))))).collect();
     Ok(json!({
         "from": rules.machine_time(from),
         "paid": shape::sum(paid),
+        "given_back": shape::sum(back),
         "by_tender": by_tender,
         "closed_in_pos": shape::sum(closed),
         "unclear": unclear,

@@ -135,6 +135,8 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value, wanted: Wanted) -> R
         }
     };
     Ok(Plan {
+        part: None,
+        tendered: None,
         source,
         snapshot,
         tender: Tender::KaspiInvoice,

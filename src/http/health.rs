@@ -116,7 +116,7 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
         // Not asked yet is neither up nor down.
         .filter(|(_, device)| device.state != "unknown")
         .map(|(name, device)| {
-            let is_well = ["up", "busy"].contains(&device.state);
+            let is_well = ["up", "busy", "warn"].contains(&device.state);
             (
                 format!("{{name=\"{}\",role=\"{}\"}}", name.replace(['"', '\\', '\n'], "_"), device.role),
                 i64::from(is_well),
@@ -144,6 +144,10 @@ mod tests {
         ("/api/v1/payments/{id}", &["get"]),
         ("/api/v1/payments/{id}/answer", &["post"]),
         ("/api/v1/payments/{id}/cancel", &["post"]),
+        ("/api/v1/payments/{id}/refund", &["post"]),
+        ("/api/v1/refunds/{id}", &["get"]),
+        ("/api/v1/refunds/{id}/answer", &["post"]),
+        ("/api/v1/refunds/{id}/cancel", &["post"]),
         ("/api/v1/questions/{id}/answer", &["post"]),
         ("/api/v1/status", &["get"]),
         ("/api/v1/words", &["get"]),
@@ -160,11 +164,12 @@ mod tests {
     ];
 
     /// The texts of all files that register routes.
-    const SOURCES: [&str; 6] = [
+    const SOURCES: [&str; 7] = [
         include_str!("api.rs"),
         include_str!("compat.rs"),
         include_str!("counter.rs"),
         include_str!("events.rs"),
+        include_str!("refunds.rs"),
         include_str!("webhooks.rs"),
         include_str!("health.rs"),
     ];

@@ -26,6 +26,7 @@ pub mod events;
 pub mod guard;
 pub mod health;
 pub mod problem;
+pub mod refunds;
 pub mod shape;
 pub mod webhooks;
 
@@ -115,6 +116,7 @@ pub fn public_router(faces: &Arc<Faces>) -> Router {
 pub fn local_router(faces: &Arc<Faces>) -> Router {
     counter::routes()
         .merge(api::routes())
+        .merge(refunds::routes())
         .merge(events::routes())
         .merge(compat::routes())
         .merge(health::routes())

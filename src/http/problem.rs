@@ -45,7 +45,8 @@ impl Problem {
             Fault::Missing(what) => Problem::new(404, "missing", what),
             Fault::Refused { code, detail } => {
                 let status = match code {
-                    "tiyn" | "whole_part" | "no_sum" | "too_much" | "answer_incomplete" => 422,
+                    "tiyn" | "whole_part" | "no_sum" | "too_much" | "answer_incomplete" | "refund_too_much"
+                    | "bad_part" | "tendered" => 422,
                     _ => 409,
                 };
                 Problem::new(status, code, detail)

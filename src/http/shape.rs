@@ -2,13 +2,13 @@
 
 use super::Faces;
 use crate::domain::attempt::State;
-use crate::domain::ids::OrderId;
 use crate::domain::money::Tiyn;
 use crate::domain::order::{Line, Milli, Phone, Snapshot};
 use crate::i18n::{self, Lang};
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::outbox::{JobKind, JobRow};
 use crate::ledger::questions::QuestionRow;
+use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, View};
 use serde_json::{Value, json};
 
@@ -110,12 +110,19 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
     let is_pos = order.source == "pos";
     let paid = row.attempt.evidence.as_ref();
     let age_ms = faces.office.clock.wall().0.saturating_sub(row.created.0).max(0);
+    let refunds =
+        view.refunds(row.id)?.iter().map(|back| refund(faces, view, back, lang)).collect::<Result<Vec<_>, _>>()?;
+    let tendered = paid.and_then(|evidence| evidence.tendered);
+    let change = tendered.zip(paid).map(|(tendered, paid)| Tiyn(tendered.0.saturating_sub(paid.amount.0)));
     Ok(json!({
         "id": row.reference,
         "state": row.attempt.state,
         "state_text": state_text(row, lang),
         "amount": sum(row.attempt.amount),
         "amount_paid": paid.map(|evidence| sum(evidence.amount)),
+        "part": view.part(row.part)?.no,
+        "tendered": tendered.map(sum),
+        "change": change.map(sum),
         "method": paid.map(|evidence| evidence.method.clone()),
         "transaction": paid.map(|evidence| evidence.transaction.clone()),
         "tender": row.tender,
@@ -132,8 +139,37 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
         "fiscal": "none",
         "prints": prints,
         "reason": reason,
+        "refunds": refunds,
+        "refundable": sum(crate::flows::refund::available(&view, row)?),
+        "may_cancel": row.attempt.state == State::Planned,
         "question": match question { Some(question) => Some(self::question(faces, view, &question, lang)?), None => None },
         "age_s": age_ms / 1000,
+    }))
+}
+
+/// A refund as the API shows it.
+pub fn refund(faces: &Faces, view: View<'_>, row: &RefundRow, lang: Lang) -> Result<Value, Fault> {
+    let proof = row.refund.proof.as_ref();
+    let reason = row.refund.reason.as_ref().map(|reason| {
+        let text = i18n::sentence(lang, &reason.code, &[("detail", &reason.detail), ("order", &reason.detail)]);
+        json!({ "code": reason.code, "text": text })
+    });
+    Ok(json!({
+        "id": row.reference,
+        "payment": view.attempt(row.attempt)?.reference,
+        "state": row.refund.state,
+        "state_text": i18n::sentence(lang, &format!("refund.{}", row.refund.state.word()), &[]),
+        "amount": sum(row.refund.amount),
+        "returned": proof.map(|proof| sum(proof.amount)),
+        "transaction": proof.map(|proof| proof.transaction.clone()),
+        "way": row.way,
+        "via": row.via,
+        "by": row.who,
+        "because": row.because,
+        "late": row.refund.late,
+        "reason": reason,
+        "may_cancel": row.refund.state == crate::domain::refund::State::Planned,
+        "created_at": faces.rules().machine_time(row.created),
     }))
 }
 
@@ -156,6 +192,17 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
     };
     let args: Vec<(&str, &str)> = row.args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let is_unclear = ["unresolved", "lost_create"].contains(&row.code.as_str());
+    let is_unclear_refund = row.code == "refund_unclear";
+    let refund = row.refund.map(|id| view.refund(id)).transpose()?;
+    let asked_sum = match &refund {
+        Some(refund) => Some(refund.refund.amount),
+        None => attempt.as_ref().map(|attempt| attempt.attempt.amount),
+    };
+    let choices = match (is_unclear, is_unclear_refund) {
+        (true, _) => vec!["paid", "not_paid"],
+        (false, true) => vec!["returned", "not_returned"],
+        (false, false) => vec!["done"],
+    };
     let asked_ms = faces.office.clock.wall().0.saturating_sub(row.asked.0).max(0);
     Ok(json!({
         "id": row.id,
@@ -163,10 +210,11 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
         "text": i18n::sentence(lang, &format!("question.{}", row.code), &args),
         "payment": attempt.as_ref().map(|attempt| attempt.reference.clone()),
         "order_number": number,
-        "amount": attempt.as_ref().map(|attempt| sum(attempt.attempt.amount)),
+        "refund": refund.map(|refund| refund.reference),
+        "amount": asked_sum.map(sum),
         "since_s": asked_ms / 1000,
         "may_answer": true,
-        "choices": if is_unclear { vec!["paid", "not_paid"] } else { vec!["done"] },
+        "choices": choices,
     }))
 }
 
@@ -183,6 +231,25 @@ pub fn unclear(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
         "since_s": since_ms / 1000,
         "may_answer": false,
         "choices": ["paid", "not_paid"],
+    }))
+}
+
+/// A refund that is unclear and not yet a person's to answer.
+pub fn unclear_refund(faces: &Faces, view: View<'_>, row: &RefundRow, lang: Lang) -> Result<Value, Fault> {
+    let since_ms = faces.office.clock.wall().0.saturating_sub(row.changed.0).max(0);
+    let payment = view.attempt(row.attempt)?;
+    let amount = row.refund.amount.to_string();
+    Ok(json!({
+        "id": format!("unclear-{}", row.reference),
+        "code": "refund_unclear",
+        "text": i18n::sentence(lang, "question.refund_unclear", &[("amount", &amount)]),
+        "payment": payment.reference,
+        "refund": row.reference,
+        "order_number": view.order(payment.order)?.snapshot.number,
+        "amount": sum(row.refund.amount),
+        "since_s": since_ms / 1000,
+        "may_answer": false,
+        "choices": ["returned", "not_returned"],
     }))
 }
 
@@ -206,7 +273,7 @@ pub fn job(view: View<'_>, row: &JobRow, lang: Lang) -> Result<Value, Fault> {
 pub fn order(faces: &Faces, view: View<'_>, snapshot: &Snapshot, lang: Lang, with_lines: bool) -> Result<Value, Fault> {
     let known = view.order_of("pos", &snapshot.foreign_id)?;
     let (paid, newest) = match &known {
-        Some(known) => (paid_of(view, known.id)?, view.attempts_of_order(known.id)?.pop()),
+        Some(known) => (crate::flows::settle::counted(&view, known)?, view.attempts_of_order(known.id)?.pop()),
         None => (Tiyn::ZERO, None),
     };
     let mut shown = json!({
@@ -231,8 +298,4 @@ pub fn order(faces: &Faces, view: View<'_>, snapshot: &Snapshot, lang: Lang, wit
         shown["lines"] = snapshot.lines.iter().map(line).collect();
     }
     Ok(shown)
-}
-
-fn paid_of(view: View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
-    Ok(view.parts(order)?.iter().map(|part| part.paid).sum())
 }

@@ -59,11 +59,17 @@ pub struct Flaw {
 }
 
 /// The tables whose rows the journal tells of, by its word for each.
-const TABLES: [(&str, &str); 5] =
-    [("order", "orders"), ("attempt", "attempts"), ("job", "jobs"), ("question", "questions"), ("inbox", "inbox")];
+const TABLES: [(&str, &str); 6] = [
+    ("order", "orders"),
+    ("attempt", "attempts"),
+    ("refund", "refunds"),
+    ("job", "jobs"),
+    ("question", "questions"),
+    ("inbox", "inbox"),
+];
 
 /// Sums that were changed behind the journal's back, each as its place and what is wrong with it.
-const SUMS: [&str; 4] = [
+const SUMS: [&str; 7] = [
     "SELECT 'attempts ' || attempts.id, 'the sum paid differs from the journal' FROM attempts
        JOIN journal ON journal.seq = attempts.seq
       WHERE evidence IS NOT NULL
@@ -79,6 +85,18 @@ const SUMS: [&str; 4] = [
      SELECT 'orders ' || orders.id, 'the sum due differs from the journal' FROM orders
        JOIN told ON told.subject = orders.id JOIN journal ON journal.seq = told.seq
       WHERE json_extract(entry, '$.due') <> due OR json_extract(snapshot, '$.due') <> due",
+    "SELECT 'refunds ' || refunds.id, 'the sum given back differs from the journal' FROM refunds
+       JOIN journal ON journal.seq = refunds.seq
+      WHERE proof IS NOT NULL
+        AND json_extract(entry, '$.proof.amount') IS NOT json_extract(proof, '$.amount')",
+    "SELECT 'refunds ' || refunds.id, 'the sum to give back differs from the journal' FROM journal
+       JOIN refunds ON refunds.id = journal.subject
+      WHERE kind = 'refund' AND json_extract(entry, '$.amount') <> refunds.amount",
+    "SELECT 'refunds ' || min(refunds.id), 'more is given back than was paid' FROM refunds
+       JOIN attempts ON attempts.id = refunds.attempt
+      WHERE refunds.state IN ('planned', 'sent', 'waiting', 'unresolved', 'done')
+      GROUP BY attempts.id
+     HAVING sum(refunds.amount) > coalesce(json_extract(attempts.evidence, '$.amount'), 0)",
 ];
 
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.
@@ -134,7 +152,7 @@ fn ghosts(kind: &str, table: &str) -> String {
 fn strangers(kind: &str, table: &str) -> Option<String> {
     let state = match table {
         "orders" => "closing",
-        "attempts" | "jobs" => "row.state",
+        "attempts" | "jobs" | "refunds" => "row.state",
         "questions" => "coalesce(outcome, 'open')",
         _ => return None,
     };

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod orders;
 pub mod outbox;
 pub mod questions;
+pub mod refunds;
 pub mod schema;
 
 /// Page size in bytes, the smallest there is: a commit writes every page it touched in whole, and most touch a few small rows.
@@ -67,6 +68,12 @@ impl From<serde_json::Error> for Fault {
 
 impl From<crate::domain::attempt::Illegal> for Fault {
     fn from(cause: crate::domain::attempt::Illegal) -> Fault {
+        Fault::Broken(cause.to_string())
+    }
+}
+
+impl From<crate::domain::refund::Illegal> for Fault {
+    fn from(cause: crate::domain::refund::Illegal) -> Fault {
         Fault::Broken(cause.to_string())
     }
 }
@@ -432,6 +439,13 @@ impl View<'_> {
         use rusqlite::OptionalExtension;
         let mut query = self.connection.prepare_cached("SELECT value FROM vault WHERE name = ?1")?;
         Ok(query.query_row([name], |row| row.get(0)).optional()?)
+    }
+
+    /// The label of the last journal row; `None` in an empty ledger.
+    pub fn last_label(&self) -> Result<Option<Wall>, Fault> {
+        use rusqlite::OptionalExtension;
+        let sql = "SELECT at FROM journal ORDER BY seq DESC LIMIT 1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?.map(Wall))
     }
 
     /// Number of the last journal row.

@@ -1,7 +1,7 @@
 //! Questions: what only evidence or a named person settles (I10), with who answered what, and why.
 
 use super::{Fault, Tx, View};
-use crate::domain::ids::{AttemptId, InboxId, OrderId, QuestionId};
+use crate::domain::ids::{AttemptId, InboxId, OrderId, QuestionId, RefundId};
 use crate::domain::time::Wall;
 use rusqlite::Row;
 use serde_json::json;
@@ -19,6 +19,8 @@ pub struct QuestionRow {
     pub attempt: Option<AttemptId>,
     /// The message it is about.
     pub inbox: Option<InboxId>,
+    /// The refund it is about.
+    pub refund: Option<RefundId>,
     /// What the sentence names.
     pub args: Vec<(String, String)>,
     /// When it was asked.
@@ -36,16 +38,19 @@ pub struct NewQuestion {
     pub attempt: Option<AttemptId>,
     /// The message it is about.
     pub inbox: Option<InboxId>,
+    /// The refund it is about.
+    pub refund: Option<RefundId>,
     /// What the sentence names.
     pub args: Vec<(&'static str, String)>,
 }
 
-const COLUMNS: &str = "SELECT id, code, order_id, attempt, inbox, args, asked FROM questions WHERE answered IS NULL";
+const COLUMNS: &str =
+    "SELECT id, code, order_id, attempt, inbox, args, asked, refund FROM questions WHERE answered IS NULL";
 
-type Raw = (i64, String, Option<i64>, Option<i64>, Option<i64>, String, i64);
+type Raw = (i64, String, Option<i64>, Option<i64>, Option<i64>, String, i64, Option<i64>);
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
-    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?))
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?))
 }
 
 impl View<'_> {
@@ -53,13 +58,14 @@ impl View<'_> {
         let mut query = self.connection.prepare_cached(&format!("{COLUMNS} {tail}"))?;
         let raws: Vec<Raw> = query.query_map(values, raw)?.collect::<Result<_, _>>()?;
         raws.into_iter()
-            .map(|(id, code, order, attempt, inbox, args, asked)| {
+            .map(|(id, code, order, attempt, inbox, args, asked, refund)| {
                 Ok(QuestionRow {
                     id: QuestionId(id),
                     code,
                     order: order.map(OrderId),
                     attempt: attempt.map(AttemptId),
                     inbox: inbox.map(InboxId),
+                    refund: refund.map(RefundId),
                     args: serde_json::from_str(&args)?,
                     asked: Wall(asked),
                 })
@@ -74,12 +80,20 @@ impl View<'_> {
 
     /// What the page shows: unclear money first, the newest on top, so that no backlog hides a new red line (I12).
     pub fn listed_questions(&self, limit: u32) -> Result<Vec<QuestionRow>, Fault> {
-        self.questions_where("ORDER BY code IN ('unresolved', 'lost_create') DESC, id DESC LIMIT ?1", [limit])
+        self.questions_where(
+            "ORDER BY code IN ('unresolved', 'lost_create', 'refund_unclear') DESC, id DESC LIMIT ?1",
+            [limit],
+        )
     }
 
     /// The open questions about an attempt.
     pub fn questions_about(&self, attempt: AttemptId) -> Result<Vec<QuestionRow>, Fault> {
         self.questions_where("AND attempt = ?1 ORDER BY id", [attempt.0])
+    }
+
+    /// The open questions about a refund.
+    pub fn questions_about_refund(&self, refund: RefundId) -> Result<Vec<QuestionRow>, Fault> {
+        self.questions_where("AND refund = ?1 ORDER BY id", [refund.0])
     }
 
     /// The open questions about an order.
@@ -100,10 +114,16 @@ impl Tx<'_> {
         let same = self
             .connection
             .prepare_cached(
-                "SELECT count(*) FROM questions WHERE answered IS NULL AND code = ?1 AND order_id IS ?2 AND attempt IS ?3 AND inbox IS ?4",
+                "SELECT count(*) FROM questions WHERE answered IS NULL AND code = ?1 AND order_id IS ?2 AND attempt IS ?3 AND inbox IS ?4 AND refund IS ?5",
             )?
             .query_row(
-                (new.code, new.order.map(|id| id.0), new.attempt.map(|id| id.0), new.inbox.map(|id| id.0)),
+                (
+                    new.code,
+                    new.order.map(|id| id.0),
+                    new.attempt.map(|id| id.0),
+                    new.inbox.map(|id| id.0),
+                    new.refund.map(|id| id.0),
+                ),
                 |row| row.get::<_, i64>(0),
             )?;
         if same > 0 {
@@ -112,7 +132,8 @@ impl Tx<'_> {
         let id = self.next_id("questions")?;
         let seq = self.record("question", id, &json!({ "state": "open", "code": new.code, "args": new.args }))?;
         self.write(
-            "INSERT INTO questions (id, code, order_id, attempt, inbox, args, asked, seq) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO questions (id, code, order_id, attempt, inbox, args, asked, seq, refund)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             (
                 id,
                 new.code,
@@ -122,6 +143,7 @@ impl Tx<'_> {
                 serde_json::to_string(&new.args)?,
                 self.now().0,
                 seq.0,
+                new.refund.map(|id| id.0),
             ),
         )?;
         Ok(())

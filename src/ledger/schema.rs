@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 /// One step per version: step `n` leads from version `n` to `n + 1`.
-pub const STEPS: &[&str] = &[include_str!("001_first.sql"), include_str!("002_external_id.sql")];
+pub const STEPS: &[&str] =
+    &[include_str!("001_first.sql"), include_str!("002_external_id.sql"), include_str!("003_refunds.sql")];
 
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -28,7 +28,7 @@ function glass(screen, n) {
   switch (screen.screen) {
     case "register": return `<div>Разрешить интеграцию?</div><b>${safe(screen.name)}</b>${button("terminal/allow", at, "Разрешить", "pay")}${button("terminal/deny", at, "Запретить")}`;
     case "pay": return `<div class="sum">${tenge(screen.amount)}</div><div class="qr"></div><div class="acts2">${button("terminal/qr", at, "QR", "pay")}${button("terminal/card", at, "Карта", "main")}${button("terminal/declined", at, "Отказ")}${button("terminal/walks_away", at, "Ушёл")}</div>`;
-    case "refund": return `<div>Возврат</div><div class="sum">${tenge(screen.amount)}</div>${button("terminal/qr", at, "Подтвердить", "pay")}${button("terminal/walks_away", at, "Ушёл")}`;
+    case "refund": return `<div>Возврат</div><div class="sum">${tenge(screen.amount)}</div>${button("terminal/qr", at, "Подтвердить", "pay")}${button("terminal/declined", at, "Отказ")}${button("terminal/walks_away", at, "Ушёл")}`;
     default: return `<div class="idle">Готов к оплате</div>`;
   }
 }

@@ -7,7 +7,7 @@ use super::faults::{Fault, Faults, Rule};
 use super::gate::{AutoGuest, answer, json, plain, utc_time};
 use super::menu::MENU;
 use super::poster::ByHand;
-use super::terminal::Terminal;
+use super::terminal::{Product, Terminal};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -271,6 +271,17 @@ fn on_terminal(terminal: &Terminal, action: &str, args: &Args) -> Option<Value> 
         "unknown" => {
             let asks = u32::try_from(args.number("asks").unwrap_or(1)).ok()?;
             terminal.set_unknown(asks, args.flag("success"));
+            Some(Value::Null)
+        }
+        "product" => {
+            let months = u32::try_from(args.number("months").unwrap_or(12)).ok()?;
+            terminal.set_product(match args.text("product")? {
+                "gold" => Product::Gold,
+                "red" => Product::Red,
+                "loan" => Product::Loan { months },
+                "installment" => Product::Installment { months },
+                _ => return None,
+            });
             Some(Value::Null)
         }
         "reboot" => {

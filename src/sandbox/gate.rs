@@ -1,6 +1,7 @@
 //! The entrance of every partner: one accept loop that can break a line without a word, one road for each request (tripwire, fault,
 //! apply, tripwire, answer), and the list of what a strict partner would complain about.
 
+use super::authority::Identity;
 use super::faults::{Fault, Faults};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
@@ -20,9 +21,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// The largest body a partner reads or sends, in bytes.
@@ -268,21 +270,39 @@ async fn halved(whole: Response) -> Response {
 /// Serves a router until the stop; it ends at once and waits for no connection.
 pub async fn serve(listener: TcpListener, router: Router, stop: Stop) {
     let always_up = watch::Sender::new(false);
-    run(listener, router, always_up.subscribe(), stop).await;
+    run(listener, Face { router, tls: None }, always_up.subscribe(), stop).await;
 }
 
 /// The same for a partner that can be switched off: then its open connections break and its port refuses new ones.
 pub async fn serve_partner(listener: TcpListener, router: Router, faults: Arc<Faults>, stop: Stop) {
-    run(listener, router, faults.watch_down(), stop).await;
+    run(listener, Face { router, tls: None }, faults.watch_down(), stop).await;
 }
 
-async fn run(listener: TcpListener, router: Router, mut down: watch::Receiver<bool>, stop: Stop) {
+/// The same over TLS.
+pub async fn serve_partner_over_tls(
+    listener: TcpListener,
+    router: Router,
+    identity: Identity,
+    faults: Arc<Faults>,
+    stop: Stop,
+) {
+    run(listener, Face { router, tls: Some(identity.acceptor()) }, faults.watch_down(), stop).await;
+}
+
+/// What a connection meets.
+#[derive(Clone)]
+struct Face {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+}
+
+async fn run(listener: TcpListener, face: Face, mut down: watch::Receiver<bool>, stop: Stop) {
     let Ok(address) = listener.local_addr() else { return };
     let mut listener = listener;
     loop {
         tokio::select! {
             () = stop.wait() => return,
-            () = accept_until_down(&listener, &router, &mut down) => {}
+            () = accept_until_down(&listener, &face, &mut down) => {}
         }
         drop(listener);
         let Some(socket) = hold_port(address).await else { return };
@@ -297,13 +317,13 @@ async fn run(listener: TcpListener, router: Router, mut down: watch::Receiver<bo
     }
 }
 
-async fn accept_until_down(listener: &TcpListener, router: &Router, down: &mut watch::Receiver<bool>) {
+async fn accept_until_down(listener: &TcpListener, face: &Face, down: &mut watch::Receiver<bool>) {
     let mut connections: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
     loop {
         tokio::select! {
             () = switched_off(down) => return,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => connections.push(Box::pin(converse(stream, router.clone()))),
+                Ok((stream, _)) => connections.push(Box::pin(meet(stream, face.clone()))),
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(()) = connections.next(), if !connections.is_empty() => {}
@@ -318,8 +338,20 @@ async fn switched_off(down: &mut watch::Receiver<bool>) {
     }
 }
 
-async fn converse(stream: TcpStream, router: Router) {
+async fn meet(stream: TcpStream, face: Face) {
     let _ = stream.set_nodelay(true);
+    match face.tls {
+        None => converse(stream, face.router).await,
+        // A caller that does not believe our certificate hangs up here, and has said nothing yet.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                converse(stream, face.router).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let road = router.clone().oneshot(request.map(Body::new));
         async move {

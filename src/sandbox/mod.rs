@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 
 pub mod aipay;
+pub mod authority;
 pub mod bot;
 pub mod control;
 pub mod faults;
@@ -25,9 +26,10 @@ mod tests;
 pub mod zvt;
 
 use aipay::{AiPay, AiPayOptions};
+use authority::Identity;
 use bot::{Bot, BotOptions};
 use control::PrinterView;
-pub use gate::{AutoGuest, Ground, Stage, Tripwire, serve, serve_partner};
+pub use gate::{AutoGuest, Ground, Stage, Tripwire, serve, serve_partner, serve_partner_over_tls};
 use poster::{Poster, PosterOptions};
 use terminal::{Terminal, TerminalOptions};
 
@@ -118,8 +120,9 @@ impl World {
         let mut terminals_at = Vec::new();
         for (place, options) in (0_u16..).zip(options.terminals) {
             let port = if ports.terminal == 0 { 0 } else { ports.terminal.saturating_add(place) };
+            let identity = options.tls.clone();
             let terminal = Terminal::new(&ground, options);
-            terminals_at.push(open(&ground, port, terminal.router(), terminal.faults()).await?);
+            terminals_at.push(open_terminal(&ground, port, &terminal, identity).await?);
             terminals.push(terminal);
         }
         let addresses =
@@ -183,7 +186,9 @@ impl World {
 
     /// A terminal's address without `/v2`; none when there is no such terminal.
     pub fn terminal_base(&self, place: usize) -> Option<String> {
-        self.0.addresses.terminals.get(place).map(|address| format!("http://{address}"))
+        let address = self.0.addresses.terminals.get(place)?;
+        let scheme = if self.0.terminals.get(place)?.is_tls() { "https" } else { "http" };
+        Some(format!("{scheme}://{address}"))
     }
 
     /// Where the bot takes webhooks.
@@ -220,5 +225,19 @@ async fn open(
 ) -> Result<SocketAddr, io::Error> {
     let (listener, address) = bind(port).await?;
     ground.spawner.start(serve_partner(listener, router, Arc::clone(faults), ground.stop.clone()));
+    Ok(address)
+}
+
+async fn open_terminal(
+    ground: &Ground,
+    port: u16,
+    terminal: &Arc<Terminal>,
+    identity: Option<Identity>,
+) -> Result<SocketAddr, io::Error> {
+    let Some(identity) = identity else { return open(ground, port, terminal.router(), terminal.faults()).await };
+    let (listener, address) = bind(port).await?;
+    let faults = Arc::clone(terminal.faults());
+    let serve = serve_partner_over_tls(listener, terminal.router(), identity, faults, ground.stop.clone());
+    ground.spawner.start(serve);
     Ok(address)
 }

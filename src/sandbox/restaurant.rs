@@ -5,6 +5,7 @@ use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::tasks::{Spawner, Stop};
 use crate::sandbox::aipay::AiPayOptions;
+use crate::sandbox::authority::{Authority, Identity, TERMINAL_NAME, Validity};
 use crate::sandbox::bot::BotOptions;
 use crate::sandbox::poster::PosterOptions;
 use crate::sandbox::printer::Printer;
@@ -39,10 +40,15 @@ pub struct Shop {
     pub world: World,
     /// `receipt`, `hot`, `bar`, with where they listen.
     pub printers: Vec<(Arc<Printer>, SocketAddr)>,
+    /// Who issued the first terminal's certificate, as PEM; none where it speaks plain HTTP.
+    authority: Option<String>,
 }
 
+/// The file of the authority beside the configuration.
+const AUTHORITY_FILE: &str = "terminal-authority.pem";
+
 impl Shop {
-    /// Opens all partners.
+    /// Opens all partners; the terminals speak plain HTTP.
     pub async fn open(
         options: ShopOptions,
         clock: &Clock,
@@ -50,7 +56,32 @@ impl Shop {
         spawner: &Spawner,
         stop: &Stop,
     ) -> io::Result<Shop> {
+        Shop::raise(options, None, (clock, ids), spawner, stop).await
+    }
+
+    /// The same, with TLS at the first terminal, as a protected one speaks it: by a certificate of an authority made for this shop.
+    pub async fn open_with_tls(
+        options: ShopOptions,
+        clock: &Clock,
+        ids: &Ids,
+        spawner: &Spawner,
+        stop: &Stop,
+    ) -> io::Result<Shop> {
+        let authority = Authority::new()?;
+        let tls = (authority.pem(), authority.issue(TERMINAL_NAME, Validity::Always)?);
+        Shop::raise(options, Some(tls), (clock, ids), spawner, stop).await
+    }
+
+    async fn raise(
+        options: ShopOptions,
+        tls: Option<(String, Identity)>,
+        (clock, ids): (&Clock, &Ids),
+        spawner: &Spawner,
+        stop: &Stop,
+    ) -> io::Result<Shop> {
+        let (authority, identity) = tls.unzip();
         let terminal = |place: u8| TerminalOptions {
+            tls: identity.clone().filter(|_| place == 0),
             name: format!("till{}", place + 1),
             protected: true,
             auto_allow: true,
@@ -80,7 +111,7 @@ impl Shop {
             world.plug_printer(printer.clone());
             printers.push((printer, address));
         }
-        Ok(Shop { world, printers })
+        Ok(Shop { world, printers, authority })
     }
 
     /// The printer of a name.
@@ -93,6 +124,9 @@ impl Shop {
         std::fs::create_dir_all(folder)?;
         for file in ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token"] {
             std::fs::write(folder.join(file), SANDBOX_SECRET)?;
+        }
+        if let Some(pem) = &self.authority {
+            std::fs::write(folder.join(AUTHORITY_FILE), pem)?;
         }
         let text = self.config_text(public, local);
         std::fs::write(folder.join("kassad.toml"), &text)?;
@@ -110,9 +144,13 @@ impl Shop {
         for place in 0..self.world.terminals().len() {
             let address = self.world.terminal_base(place).unwrap_or_default();
             text += &format!(
-                "[[terminal]]\nname = \"till{}\"\nkind = \"kaspi_smart_pos\"\naddress = \"{address}\"\nprotected = true\n\n",
+                "[[terminal]]\nname = \"till{}\"\nkind = \"kaspi_smart_pos\"\naddress = \"{address}\"\nprotected = true\n",
                 place + 1
             );
+            if address.starts_with("https") {
+                text += &format!("ca_file = \"{AUTHORITY_FILE}\"\n");
+            }
+            text += "\n";
         }
         text += &format!(
             "[[cloud]]\nname = \"aipay\"\nkind = \"aipay\"\naddress = \"{}\"\napi_key_file = \"aipay.key\"\n\

@@ -3,14 +3,16 @@
 //! server closed meanwhile would turn a request that never left into a doubtful one. No proxy, redirect, retry or cookie: money
 //! goes where the configuration says, once. Trusted roots are inside the binary. Certificates by name over an IP: kaspi-terminal §1.1.
 
-use super::Loss;
+use super::{Bar, Cause, Loss};
 use crate::host::secret::Secret;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,9 +54,46 @@ pub enum Trust {
     Roots,
     /// A certificate for this name, while dialling the IP of the address.
     Named(String),
+    /// A certificate issued by these authorities and nobody else: for the host of the address, or for a name while dialling its IP.
+    Issued(Authorities, Option<String>),
     /// Anybody. Only where the configuration asks for it.
     Anybody,
 }
+
+/// Who may issue the certificates that we believe.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authorities(Vec<CertificateDer<'static>>);
+
+impl Authorities {
+    /// Reads the certificates of a PEM text; none, or one that cannot be an authority, is an error.
+    pub fn from_pem(pem: &[u8]) -> Result<Authorities, BadPem> {
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let authorities = read.map_err(|cause| BadPem(format!("it is no PEM: {cause}")))?;
+        if authorities.is_empty() {
+            return Err(BadPem("no -----BEGIN CERTIFICATE----- is in it".to_owned()));
+        }
+        let authorities = Authorities(authorities);
+        authorities.roots().map_err(|cause| BadPem(format!("a certificate in it is unusable: {cause}")))?;
+        Ok(authorities)
+    }
+
+    fn roots(&self) -> Result<RootCertStore, rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        self.0.iter().try_for_each(|one| roots.add(one.clone()))?;
+        Ok(roots)
+    }
+}
+
+impl fmt::Debug for Authorities {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Authorities({})", self.0.len())
+    }
+}
+
+/// A file that names no authorities.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadPem(pub String);
 
 /// An address that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -237,8 +276,8 @@ impl Web {
             return Err(BadAddress("an address is http:// or https://, a host and a path, and no more".to_owned()));
         }
         let dialled = match trust {
-            Trust::Named(name) => Some(rename(&mut url, name)?),
-            Trust::Roots | Trust::Anybody => None,
+            Trust::Named(name) | Trust::Issued(_, Some(name)) => Some(rename(&mut url, name)?),
+            Trust::Roots | Trust::Issued(_, None) | Trust::Anybody => None,
         };
         let base = url.as_str().trim_end_matches('/').to_owned();
         Ok(Web { base, client: client(trust, dialled) })
@@ -246,7 +285,7 @@ impl Web {
 
     /// Sends one request once and reads its answer to the end.
     pub async fn send(&self, request: &Request, limits: Limits) -> Result<Answer, Loss> {
-        let client = self.client.as_ref().map_err(|cause| Loss::NotSent(cause.clone()))?;
+        let client = self.client.as_ref().map_err(|cause| Loss::NotSent(cause.clone().into()))?;
         let sent = self.built(client, request, limits)?.send().await;
         let mut response = sent.map_err(judged)?;
         let headers = response
@@ -257,9 +296,9 @@ impl Web {
             .collect();
         let status = response.status().as_u16();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|cause| Loss::Unknown(chain(cause)))? {
+        while let Some(chunk) = response.chunk().await.map_err(|cause| Loss::Unknown(told(cause)))? {
             if body.len() + chunk.len() > limits.body_max {
-                return Err(Loss::Unknown(format!("HTTP {status} with more than {} bytes", limits.body_max)));
+                return Err(Loss::Unknown(format!("HTTP {status} with more than {} bytes", limits.body_max).into()));
             }
             body.extend_from_slice(&chunk);
         }
@@ -273,7 +312,7 @@ impl Web {
         limits: Limits,
     ) -> Result<reqwest::RequestBuilder, Loss> {
         let mut url = reqwest::Url::parse(&format!("{}{}", self.base, request.path))
-            .map_err(|cause| Loss::NotSent(format!("the path is no path: {cause}")))?;
+            .map_err(|cause| Loss::NotSent(format!("the path is no path: {cause}").into()))?;
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(request.query.iter().map(|(key, value)| (key, value.expose())));
         }
@@ -283,7 +322,7 @@ impl Web {
         };
         for (name, text) in &request.headers {
             let mut value = reqwest::header::HeaderValue::from_str(text.expose())
-                .map_err(|_| Loss::NotSent(format!("the value of header {name} cannot be sent")))?;
+                .map_err(|_| Loss::NotSent(format!("the value of header {name} cannot be sent").into()))?;
             value.set_sensitive(matches!(text, Text::Hidden(_)));
             built = built.header(*name, value);
         }
@@ -337,6 +376,7 @@ fn tls(trust: &Trust) -> Result<ClientConfig, rustls::Error> {
             let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
             builder.with_root_certificates(roots).with_no_client_auth()
         }
+        Trust::Issued(authorities, _) => builder.with_root_certificates(authorities.roots()?).with_no_client_auth(),
         Trust::Anybody => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Believer(provider))).with_no_client_auth()
         }
@@ -384,7 +424,75 @@ impl ServerCertVerifier for Believer {
 
 /// The border between "no byte was accepted" and everything later.
 fn judged(cause: reqwest::Error) -> Loss {
-    if cause.is_connect() || cause.is_builder() { Loss::NotSent(chain(cause)) } else { Loss::Unknown(chain(cause)) }
+    if cause.is_connect() || cause.is_builder() { Loss::NotSent(told(cause)) } else { Loss::Unknown(told(cause)) }
+}
+
+/// What stood in the way, and the causes in one line.
+fn told(cause: reqwest::Error) -> Cause {
+    let bars = sources(&cause).find_map(bar);
+    let is_silent = cause.is_timeout();
+    match bars {
+        Some((bar, Some(text))) => Cause { bar: Some(bar), text },
+        Some((bar, None)) => Cause { bar: Some(bar), text: chain(cause) },
+        None => Cause { bar: is_silent.then_some(Bar::Silent), text: chain(cause) },
+    }
+}
+
+/// The causes below an error. What stands inside an I/O error is a cause too, which `source` alone would skip.
+fn sources(cause: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    std::iter::successors(cause.source(), |one| inner(*one))
+}
+
+fn inner<'a>(one: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match one.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => one.source(),
+    }
+}
+
+/// What one cause says about the obstacle, and in what words where it has better ones than its own.
+fn bar(cause: &(dyn Error + 'static)) -> Option<(Bar, Option<String>)> {
+    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+        return Some(tls_bar(tls));
+    }
+    if let Some(http) = cause.downcast_ref::<hyper::Error>() {
+        return http.is_parse().then_some((Bar::Foreign, None));
+    }
+    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => Some((Bar::Refused, None)),
+        Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::TimedOut) => {
+            Some((Bar::Silent, None))
+        }
+        // The resolver's error has no type of its own to be known by.
+        Some(_) | None => cause.to_string().starts_with("dns error").then_some((Bar::Nameless, None)),
+    }
+}
+
+/// The cases of F13 told apart: clock, end, name, issuer.
+#[allow(clippy::wildcard_enum_match_arm)]
+fn tls_bar(cause: &rustls::Error) -> (Bar, Option<String>) {
+    let rustls::Error::InvalidCertificate(flaw) = cause else { return (Bar::TlsSpeech, None) };
+    match flaw {
+        CertificateError::NotValidYet => (Bar::TlsClock, None),
+        CertificateError::NotValidYetContext { time, not_before } => {
+            (Bar::TlsClock, Some(format!("{} < {}", day(*time), day(*not_before))))
+        }
+        CertificateError::Expired => (Bar::TlsExpired, None),
+        CertificateError::ExpiredContext { time, not_after } => {
+            (Bar::TlsExpired, Some(format!("{} > {}", day(*time), day(*not_after))))
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (Bar::TlsName, None),
+        // An issuer that only has the name of one we trust did not sign with its key.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (Bar::TlsIssuer, None),
+        // Everything else that is wrong with a certificate, now and in later versions of the library, helps nobody to be told apart.
+        _ => (Bar::TlsCertificate, None),
+    }
+}
+
+/// A date as people here write it: `01.01.2000`.
+fn day(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| "?".to_owned(), |at| at.strftime("%d.%m.%Y").to_string())
 }
 
 /// The causes in one line, without the URL: it may hold a token.
@@ -441,7 +549,7 @@ mod tests {
         let web = Web::open(&address, &Trust::Roots).unwrap();
         let request = Request::get("/x").secret_query("token", &Secret::new("687409:abc"));
         let loss = web.send(&request, QUICK).await.unwrap_err();
-        assert!(matches!(&loss, Loss::NotSent(text) if !text.contains("687409")), "{loss:?}");
+        assert!(matches!(&loss, Loss::NotSent(cause) if !cause.text.contains("687409")), "{loss:?}");
     }
 
     #[tokio::test]
@@ -455,7 +563,7 @@ mod tests {
             (b"", true),
         ] {
             let loss = against(answer, wait).await.unwrap_err();
-            assert!(matches!(&loss, Loss::Unknown(text) if !text.contains("687409")), "{loss:?}");
+            assert!(matches!(&loss, Loss::Unknown(cause) if !cause.text.contains("687409")), "{loss:?}");
         }
     }
 

@@ -66,8 +66,10 @@ impl Wire {
         let opened = clock.limit(limits.open, open(address)).await;
         let port = match opened {
             Ok(Ok(port)) => port,
-            Ok(Err(cause)) => return Err(Loss::NotSent(format!("{address}: {}", told(&cause)))),
-            Err(_elapsed) => return Err(Loss::NotSent(format!("{address}: nobody answers; is it switched on?"))),
+            Ok(Err(cause)) => return Err(Loss::NotSent(format!("{address}: {}", told(&cause)).into())),
+            Err(_elapsed) => {
+                return Err(Loss::NotSent(format!("{address}: nobody answers; is it switched on?").into()));
+            }
         };
         Ok(Wire { port, limits, clock: clock.clone(), committed: false })
     }
@@ -201,7 +203,7 @@ fn in_time(ended: Result<io::Result<()>, crate::host::clock::Elapsed>) -> io::Re
 }
 
 fn loss(committed: bool, what: String) -> Loss {
-    if committed { Loss::Unknown(what) } else { Loss::NotSent(what) }
+    if committed { Loss::Unknown(what.into()) } else { Loss::NotSent(what.into()) }
 }
 
 /// What helps against the failures that shops see most.

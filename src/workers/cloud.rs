@@ -8,6 +8,7 @@ use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Cloud, CloudAbilities, Collect, InvoiceRecord, Standing};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
+use crate::host::floor::Trust;
 use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
@@ -25,8 +26,14 @@ const INQUIRIES_MAX: usize = 8;
 /// The longest pause between two tries of the oldest unsent invoice.
 const RESEND_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// How long after its life an invoice is still asked about (F05).
+/// How long after its end an invoice is still asked about each minute (F05).
 const LATE_WATCH: Duration = Duration::from_secs(15 * 60);
+
+/// How long after its end it is asked about at all: over the end of the business day, and over a person's second thoughts.
+const LAST_WATCH: Duration = Duration::from_secs(24 * 3600);
+
+/// The pace of the late hours.
+const LATE_PACE: Duration = Duration::from_secs(3600);
 
 /// What the worker remembers of an attempt: deadlines only.
 struct Pace {
@@ -158,9 +165,11 @@ impl Desk {
     async fn lapse_unsent(&mut self, row: &AttemptRow, now: Monotonic) -> Result<Option<Monotonic>, Fault> {
         let life = self.abilities.life;
         let dies = self.pace(row.id, now).since.plus(life);
-        // Its life began with the call, also before a restart. The wall clock may judge that: nothing has left this box yet (I6).
+        // Its life began with the call, also before a restart. Only a time of day that was set from the network may judge that; else its
+        // life begins anew (I6, F12).
         let age_ms = self.office.clock.wall().0.saturating_sub(row.created.0);
-        let is_old = u128::try_from(age_ms).is_ok_and(|age_ms| age_ms >= life.as_millis());
+        let is_old = self.office.clock.trust() == Trust::Synced
+            && u128::try_from(age_ms).is_ok_and(|age_ms| age_ms >= life.as_millis());
         if dies > now && !is_old {
             return Ok(Some(dies));
         }
@@ -168,7 +177,7 @@ impl Desk {
         Ok(None)
     }
 
-    /// Ends the asking: 15 minutes after the end of an invoice (F05); a lost create that nobody ever heard of, that long after its life.
+    /// Ends the asking: a day after the end of an invoice (F05); a lost create that nobody ever heard of, that long after its life.
     async fn is_over(&mut self, row: &AttemptRow, now: Monotonic) -> Result<bool, Fault> {
         let (id, life, find) = (row.id, self.abilities.life, self.abilities.find);
         let is_live = row.attempt.state.is_live();
@@ -176,7 +185,11 @@ impl Desk {
         if !is_live {
             let over = *pace.over.get_or_insert(now);
             // Time alone ends nothing: the partner's record must have been read after it.
-            if pace.heard.is_none_or(|heard| heard.since(over) < LATE_WATCH) {
+            let is_nameless = row.attempt.handle.is_none() && !find;
+            if is_nameless && now.since(over) < LAST_WATCH {
+                return Ok(false);
+            }
+            if !is_nameless && pace.heard.is_none_or(|heard| heard.since(over) < LAST_WATCH) {
                 return Ok(false);
             }
             self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
@@ -263,7 +276,12 @@ impl Desk {
         let was_nudged = pace.asking && pace.next == Monotonic::default();
         pace.asking = false;
         let is_live = heard.state.as_ref().is_ok_and(|state| state.is_live());
-        let regular = if is_live { pause_at(now.since(pace.since)) } else { Duration::from_secs(60) };
+        let is_late = pace.over.is_some_and(|over| now.since(over) >= LATE_WATCH);
+        let regular = match (is_live, is_late) {
+            (true, _) => pause_at(now.since(pace.since)),
+            (false, false) => Duration::from_secs(60),
+            (false, true) => LATE_PACE,
+        };
         pace.next = if heard.link && heard.state.is_ok() {
             pace.back_off.reset();
             pace.heard = Some(now);

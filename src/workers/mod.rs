@@ -142,7 +142,7 @@ impl Ear {
 pub struct Device {
     /// `terminal`, `cloud`, `pos`, `printer`, `bot`.
     pub role: &'static str,
-    /// `up`, `down`, `busy`, `tap`, `paper_out`, `unknown`.
+    /// `up`, `warn`, `down`, `busy`, `tap`, `paper_out`, `unknown`.
     pub state: &'static str,
     /// Code of the sentence that says more; empty when all is well.
     pub code: String,

@@ -10,9 +10,9 @@ use crate::host::clock::{Clock, Monotonic};
 use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::outbox::{JobRow, JobState};
-use crate::transport::Loss;
 use crate::transport::address::Address;
 use crate::transport::wire::{Limits, Wire};
+use crate::transport::{Cause, Loss};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -143,8 +143,8 @@ impl Desk {
         }
     }
 
-    fn away(&self, detail: String) -> Reason {
-        self.office.devices.set(&self.name, "printer", "down", "printer_off", &detail);
+    fn away(&self, detail: Cause) -> Reason {
+        self.office.devices.set(&self.name, "printer", "down", "printer_off", &detail.text);
         Reason::new("printer_off", detail)
     }
 

@@ -3,9 +3,9 @@
 
 use super::{BackOff, Office, earliest, until};
 use crate::domain::attempt::{Event, State};
-use crate::domain::ids::AttemptId;
+use crate::domain::ids::{AttemptId, RefundId};
 use crate::domain::outcome::{Outcome, Reason};
-use crate::drivers::{Act, Asked, Collect, Standing, Terminal, TerminalAbilities};
+use crate::drivers::{Act, Asked, Collect, Health, Standing, Terminal, TerminalAbilities};
 use crate::flows::{collect, reconcile};
 use crate::host::clock::Monotonic;
 use crate::host::tasks::Stop;
@@ -14,6 +14,9 @@ use crate::ledger::attempts::AttemptRow;
 use std::collections::HashMap;
 use std::time::Duration;
 use tracing::{info, warn};
+
+mod refund;
+mod settlement;
 
 /// How long an amount waits for a terminal that is busy or away before the cashier is told to do something else.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -39,6 +42,12 @@ const LATE_WATCH: Duration = Duration::from_secs(24 * 3600);
 /// The pause between two looks at a terminal that nothing is asked of: the cashier should know before the guest stands there.
 const PREPARE_GAP: Duration = Duration::from_secs(20);
 
+/// Reasons whose cure is a person's hand on the terminal's screen.
+const TAP_CODES: [&str; 4] = ["not_registered", "register_again", "no_access", "name_taken"];
+
+/// Reasons of a plain lost link, where a look at the terminal says more.
+const LINK_CODES: [&str; 2] = ["no_link", "link_lost"];
+
 /// What the worker remembers of an attempt: deadlines only.
 struct Pace {
     since: Monotonic,
@@ -53,14 +62,18 @@ struct Desk {
     driver: Box<dyn Terminal>,
     abilities: TerminalAbilities,
     paces: HashMap<AttemptId, Pace>,
+    returns: HashMap<RefundId, Pace>,
     prepare_at: Monotonic,
+    settle_at: Monotonic,
 }
 
 /// Serves one terminal until the daemon stops.
 pub async fn run(office: Office, name: String, driver: Box<dyn Terminal>) {
     let abilities = driver.abilities();
     let stop = office.stop.clone();
-    let mut desk = Desk { office, name, driver, abilities, paces: HashMap::new(), prepare_at: Monotonic::default() };
+    let (paces, returns) = (HashMap::new(), HashMap::new());
+    let (prepare_at, settle_at) = (Monotonic::default(), Monotonic::default());
+    let mut desk = Desk { office, name, driver, abilities, paces, returns, prepare_at, settle_at };
     desk.serve(&stop).await;
 }
 
@@ -81,7 +94,7 @@ impl Desk {
             tokio::select! {
                 biased;
                 () = stop.wait() => {}
-                nudges = ear.changed_of(&["attempt"]) => {
+                nudges = ear.changed_of(&["attempt", "refund"]) => {
                     for nudge in nudges {
                         if let Some(pace) = self.paces.get_mut(&AttemptId(nudge)) {
                             pace.next = Monotonic::default();
@@ -95,7 +108,8 @@ impl Desk {
 
     /// Everything that is due now; returns the next deadline.
     async fn step(&mut self) -> Result<Option<Monotonic>, Fault> {
-        let rows = self.office.look(|view| view.watched(&self.name))?;
+        let (rows, refunds) =
+            self.office.look(|view| Ok((view.watched(&self.name)?, view.watched_refunds(&self.name)?)))?;
         self.paces.retain(|id, _| rows.iter().any(|row| row.id == *id));
         let now = self.office.clock.now();
         let mut on_screen = false;
@@ -106,8 +120,8 @@ impl Desk {
                     let state = if due { self.inquire(row).await? } else { row.attempt.state };
                     on_screen |= state == State::Waiting || state == State::Sent;
                 }
-                // Answered by a person: later evidence may still correct it.
-                State::Failed | State::Cancelled | State::Expired => {
+                // Answered by a person: later evidence may still correct or contradict it.
+                State::Failed | State::Cancelled | State::Expired | State::Paid => {
                     let (id, pace) = (row.id, self.pace(row.id));
                     if row.attempt.handle.is_none() || now.since(pace.since) >= LATE_WATCH {
                         self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
@@ -115,27 +129,37 @@ impl Desk {
                         self.inquire(row).await?;
                     }
                 }
-                State::Planned | State::Paid => {}
+                State::Planned => {}
             }
         }
+        on_screen |= self.ask_refunds(&refunds).await?;
         if self.turn_away(&rows, on_screen).await? {
             return Ok(Some(now));
         }
         let first = rows.iter().find(|row| row.attempt.state == State::Planned);
+        // A guest who pays goes before one who gets money back: both wait for the one screen.
+        if first.is_none() && self.start_refund(&refunds, on_screen).await? {
+            return Ok(Some(self.office.clock.now()));
+        }
         match first {
             Some(row) if !on_screen && self.pace(row.id).next <= now => self.start(row).await?,
             Some(_) => {}
             None if self.prepare_at <= now && !on_screen => {
-                let prepared = self.prepare().await;
+                self.look_after().await;
                 self.prepare_at = self.office.clock.now().plus(PREPARE_GAP);
-                drop(prepared);
+                let is_quiet = !rows.iter().any(|row| row.attempt.state.is_live())
+                    && !refunds.iter().any(|row| row.refund.state.is_live());
+                if is_quiet {
+                    self.settle_day().await?;
+                }
             }
             None => {}
         }
         let planned = rows.iter().filter(|row| row.attempt.state == State::Planned && !on_screen).map(|row| row.id);
         let asked = rows.iter().filter(|row| row.attempt.state != State::Planned).map(|row| row.id);
         let ids: Vec<AttemptId> = planned.take(1).chain(asked).collect();
-        let deadlines = ids.iter().filter_map(|id| self.paces.get(id)).map(|pace| pace.next);
+        let deadlines =
+            ids.iter().filter_map(|id| self.paces.get(id)).map(|pace| pace.next).chain(self.refund_deadlines());
         Ok(earliest(deadlines.chain([self.prepare_at]).filter(|point| *point > now)).or(Some(now.plus(START_GAP))))
     }
 
@@ -174,7 +198,8 @@ impl Desk {
             }
         };
         match &prepared {
-            Outcome::Done(()) => self.office.devices.set(&self.name, "terminal", "up", "", ""),
+            // How it is says the next look at it; what is asked of it now says "busy".
+            Outcome::Done(()) => {}
             Outcome::Refused(reason) => {
                 self.office.devices.set(&self.name, "terminal", "tap", &reason.code, &reason.detail)
             }
@@ -183,6 +208,24 @@ impl Desk {
             }
         }
         prepared
+    }
+
+    /// While nothing is asked of it: renews what must be renewed, then finds out how it is, before the cashier needs it.
+    async fn look_after(&mut self) {
+        match self.prepare().await {
+            Outcome::Done(()) => {}
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) if LINK_CODES.contains(&reason.code.as_str()) => {}
+            Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => return,
+        }
+        let health = self.driver.probe(self.office.clock.wall()).await;
+        let (state, reason) = match health {
+            Health::Good => ("up", None),
+            Health::Warns(reason) => ("warn", Some(reason)),
+            Health::Bad(reason) if TAP_CODES.contains(&reason.code.as_str()) => ("tap", Some(reason)),
+            Health::Bad(reason) => ("down", Some(reason)),
+        };
+        let (code, detail) = reason.map_or_else(Default::default, |reason| (reason.code, reason.detail));
+        self.office.devices.set(&self.name, "terminal", state, &code, &detail);
     }
 
     /// Puts the amount on the screen: intent committed, then the act, then what came of it.
@@ -302,8 +345,10 @@ impl Desk {
             State::Unresolved if now.since(pace.since) < UNCLEAR_FAST_FOR => {
                 now.plus(pace.back_off.pause(UNCLEAR_PACE_MAX))
             }
-            State::Unresolved | State::Failed | State::Cancelled | State::Expired => now.plus(UNCLEAR_PACE_SLOW),
-            State::Planned | State::Sent | State::Paid => now,
+            State::Unresolved | State::Failed | State::Cancelled | State::Expired | State::Paid => {
+                now.plus(UNCLEAR_PACE_SLOW)
+            }
+            State::Planned | State::Sent => now,
         };
         Ok(after)
     }

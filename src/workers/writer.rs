@@ -107,9 +107,11 @@ pub fn run(mut ledger: Ledger, mut queue: Queue, clock: &Clock, changes: &broadc
                 Err(_) => break,
             }
         }
-        match ledger.decide_all(clock.wall(), errands) {
+        let label = clock.wall();
+        match ledger.decide_all(label, errands) {
             Some(made) => {
                 if !made.is_empty() {
+                    clock.note_label(label);
                     set(&queue.proof, Some(clock.now()));
                 }
                 // Nobody listening is no fault: the rows are there.

@@ -377,6 +377,8 @@ fn wish(number: u64) -> Plan {
         tender: Tender::KaspiTerminal,
         via: "counter".into(),
         amount: None,
+        part: None,
+        tendered: None,
         phone: None,
         description: format!("Дастархан: заказ {}", 100_000 + number),
         bot: None,
@@ -392,6 +394,7 @@ fn evidence(order: &Snapshot) -> Evidence {
         transaction: "14159265358".into(),
         source: "terminal".into(),
         detail: "Gold".into(),
+        tendered: None,
     }
 }
 
@@ -472,7 +475,12 @@ fn receipt(criterion: &mut Criterion) {
         waiter: "Зал 1".into(),
         lines,
         total,
-        payments: vec![PaymentLine { label: "Kaspi QR".into(), amount: total, transaction: "14159265".into() }],
+        payments: vec![PaymentLine {
+            label: "Kaspi QR".into(),
+            amount: total,
+            transaction: "14159265".into(),
+            tendered: None,
+        }],
         paid_at: "21.11.2026 13:05".into(),
         reference: "K3F9Q-1-1-1".into(),
     });

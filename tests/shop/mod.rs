@@ -231,6 +231,17 @@ impl Counter {
         asked.map(|question| question["code"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
+    /// A person has looked, and settles the open question of a code.
+    pub async fn settle(&self, code: &str) {
+        self.until_asked(code).await;
+        let status = self.get("/api/v1/status").await.body;
+        let questions = status["questions"].as_array().cloned().unwrap_or_default();
+        let id = questions.iter().find(|question| question["code"] == code).unwrap()["id"].to_string();
+        let answer = json!({ "by": "Мария", "because": "сверила" });
+        let said = self.post(&format!("/api/v1/questions/{id}/answer"), &answer).await;
+        assert_eq!(said.status, 200, "{}", said.text);
+    }
+
     // ---- time ----
 
     /// Waits for a fact; the clock moves while it does not hold.

@@ -139,6 +139,7 @@ fn standing(status: &str, amount: Option<Tiyn>, id: &str, json: &Json) -> Standi
             transaction: id.to_owned(),
             source: "cloud".to_owned(),
             detail: json.get("paid_at").and_then(scalar).map(|at| format!("paid_at {}", word(&at))).unwrap_or_default(),
+            tendered: None,
         }),
         ("paid", None) => Standing::Unclear(Reason::new("amount_unread", "paid, and the record names no sum")),
         ("expired", _) => Standing::Expired(because("invoice_expired")),

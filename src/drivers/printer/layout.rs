@@ -3,7 +3,7 @@
 
 use crate::domain::money::Tiyn;
 use crate::domain::order::{self, Milli};
-use crate::domain::paper::{Document, Imprint, Receipt, TestSlip, Ticket, TicketKind, TicketLine};
+use crate::domain::paper::{Document, Imprint, Receipt, RefundSlip, TestSlip, Ticket, TicketKind, TicketLine};
 use crate::drivers::printer::Profile;
 
 /// How the cells of a line look.
@@ -70,6 +70,7 @@ pub fn layout(document: &Document, imprint: &Imprint, profile: &Profile) -> Vec<
     match document {
         Document::Receipt(receipt) => sheet.receipt(receipt),
         Document::Ticket(ticket) => sheet.ticket(ticket),
+        Document::Refund(slip) => sheet.refund(slip),
         Document::Test(slip) => sheet.test(slip),
     }
     sheet.tail(imprint);
@@ -176,15 +177,40 @@ impl Sheet<'_> {
         self.gap();
     }
 
+    /// Both languages on one line where they fit, else one below the other.
+    fn both(&mut self, (russian, kazakh): (&str, &str), style: Style) {
+        if width(russian) + width(kazakh) + 3 <= style.cells(self.profile.columns) {
+            self.centre(&format!("{russian} / {kazakh}"), style);
+        } else {
+            self.centre(russian, style);
+            self.centre(kazakh, style);
+        }
+    }
+
+    fn refund(&mut self, slip: &RefundSlip) {
+        self.centre(&slip.shop, Style::BIG);
+        self.both(("ВОЗВРАТ", "ҚАЙТАРУ"), Style::BIG);
+        self.both(("НЕФИСКАЛЬНЫЙ ДОКУМЕНТ", "ФИСКАЛДЫ ЕМЕС ҚҰЖАТ"), Style::BOLD);
+        self.rule('-');
+        self.two(&format!("Заказ № {}", slip.order_number), &place(&slip.table), Style::BOLD);
+        self.two(&slip.at, "", Style::PLAIN);
+        self.rule('=');
+        self.two("ВОЗВРАТ", &format!("{} ₸", slip.amount), Style::BIG);
+        self.rule('-');
+        self.sum(&slip.label, slip.amount);
+        if !slip.transaction.is_empty() {
+            self.indented("  ", &format!("операция {}", slip.transaction), Style::PLAIN);
+        }
+        self.indented("", &format!("Оформил: {}", slip.by), Style::PLAIN);
+        self.indented("", &format!("Причина: {}", slip.because), Style::PLAIN);
+        self.gap();
+        self.indented("", &format!("К оплате {}", slip.payment), Style::PLAIN);
+        self.indented("", &format!("Возврат {}", slip.reference), Style::PLAIN);
+    }
+
     fn receipt(&mut self, receipt: &Receipt) {
         self.centre(&receipt.shop, Style::BIG);
-        let (russian, kazakh) = UNFISCAL;
-        if width(russian) + width(kazakh) + 3 <= self.profile.columns {
-            self.centre(&format!("{russian} / {kazakh}"), Style::BOLD);
-        } else {
-            self.centre(russian, Style::BOLD);
-            self.centre(kazakh, Style::BOLD);
-        }
+        self.both(UNFISCAL, Style::BOLD);
         self.rule('-');
         self.two(&format!("Заказ № {}", receipt.order_number), &place(&receipt.table), Style::BOLD);
         self.two(&receipt.paid_at, &served(&receipt.waiter), Style::PLAIN);
@@ -199,6 +225,10 @@ impl Sheet<'_> {
             self.sum(&payment.label, payment.amount);
             if !payment.transaction.is_empty() {
                 self.indented("  ", &format!("операция {}", payment.transaction), Style::PLAIN);
+            }
+            if let Some(tendered) = payment.tendered.filter(|tendered| *tendered > payment.amount) {
+                self.sum("  Получено / Алынды", tendered);
+                self.sum("  Сдача / Қайтарым", Tiyn(tendered.0.saturating_sub(payment.amount.0)));
             }
         }
         self.gap();

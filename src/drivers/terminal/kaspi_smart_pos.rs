@@ -1,22 +1,26 @@
-//! Kaspi Smart POS over its local API v2 (kaspi-terminal §1): every call is a GET, every answer an envelope on any HTTP status, sums
-//! are whole tenge. There is no idempotency key and no search (§1.3): a start whose answer is lost stays unknown and is never
-//! repeated. `fail` and `success` end an attempt; any other word, known or not, does not (§1.4). An inquiry is never `Refused`.
+//! Kaspi Smart POS over its local API (kaspi-terminal §1): one operation at a time, sums in whole tenge, no idempotency key and no search
+//! (§1.3). So a start or a refund whose answer is lost stays unknown and is never repeated, and an inquiry is never `Refused`. Protection
+//! is what the configuration says: neither TLS, nor tokens, nor the API are ever downgraded here. A new pair of tokens is durable before
+//! it is used, and the old one is kept until the new one worked once (F09).
 
-use crate::domain::attempt::Evidence;
 use crate::domain::ids::Handle;
-use crate::domain::money::Tiyn;
 use crate::domain::outcome::{Outcome, Reason};
 use crate::domain::time::Wall;
 use crate::drivers::{
-    Asked, BadSetup, Build, Collect, GiveBack, Health, Key, Kind, Setup, Standing, Takes, Terminal, TerminalAbilities,
-    Vault, foreign_id, lost, scalar,
+    Act, Asked, BadSetup, Build, Collect, GiveBack, Health, Key, Kind, Setup, Standing, Takes, Terminal,
+    TerminalAbilities, Vault, lost,
 };
 use crate::host::secret::Secret;
-use crate::transport::web::{ANSWER_BYTES_MAX, Answer, Limits, Request, Trust, Web};
+use crate::transport::web::{ANSWER_BYTES_MAX, Answer, Authorities, Limits, Request, Trust, Web};
+use crate::transport::{Bar, Loss};
 use futures_util::future::BoxFuture;
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod exchange;
+
+pub use exchange::*;
 
 /// Its line in the registry.
 pub const KIND: Kind = Kind {
@@ -36,10 +40,22 @@ pub const KIND: Kind = Kind {
             help: "the name that the terminal's certificate must be valid for; any name under kaspipos.kz does",
         },
         Key {
+            name: "ca_file",
+            takes: Takes::File,
+            required: false,
+            help: "PEM of the authority that issued the terminal's certificate; then no other is believed",
+        },
+        Key {
             name: "insecure",
             takes: Takes::Flag,
             required: false,
             help: "believe any certificate: whoever holds the terminal's address can then pose as the terminal",
+        },
+        Key {
+            name: "api",
+            takes: Takes::Text,
+            required: false,
+            help: "\"v2\", or \"v1\" for an old terminal that knows no paths under /v2 and no tokens",
         },
         Key {
             name: "own_slip",
@@ -55,16 +71,16 @@ pub const KIND: Kind = Kind {
 pub const TLS_NAME_DEFAULT: &str = "terminal.kaspipos.kz";
 /// How long a registration may wait for the tap on the terminal's screen.
 pub const REGISTER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long before its end a token is renewed.
-const RENEW_AHEAD_MS: i64 = 30 * 60 * 1000;
-/// How long a token counts when its end cannot be read or is absurd: an hour less than the 24 that it lives.
-const LIFE_UNREAD_MS: i64 = 23 * 60 * 60 * 1000;
-/// The latest end of a token that is believed; a terminal with a wrong clock must not stop renewals.
-const LIFE_MS_MAX: i64 = 25 * 60 * 60 * 1000;
-/// The largest sum the terminal takes: the limit of its 32-bit number (§1.3).
-const AMOUNT_TENGE_MAX: i64 = 2_147_483_647;
-/// The longest word of the terminal that is kept.
-const WORD_CHARS_MAX: usize = 64;
+/// The part of its life after which a token is renewed, in percent (F09).
+const RENEW_AFTER_PERCENT: i64 = 80;
+/// What a token must have left when a payment starts, however long it lives (F09).
+const AHEAD_MS: i64 = 10 * 60 * 1000;
+/// How long a token lives by the terminal's own rule (§1.2).
+const LIFE_MS: i64 = 24 * 60 * 60 * 1000;
+/// The pause before a refused renewal is tried again while the token still lives.
+const REFUSED_PAUSE_MS: i64 = 5 * 60 * 1000;
+/// A look at the terminal is short: it is there or it is not.
+const LOOK: Limits = Limits { whole: Duration::from_secs(6), body_max: ANSWER_BYTES_MAX };
 
 /// What names us to a protected terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +89,8 @@ pub struct Tokens {
     pub access: Secret,
     /// Renews both.
     pub refresh: Secret,
+    /// When we got them.
+    pub from: Wall,
     /// When the access token ends, as far as we know.
     pub until: Wall,
 }
@@ -80,272 +98,60 @@ pub struct Tokens {
 impl Tokens {
     /// As the vault keeps them.
     pub fn to_text(&self) -> String {
-        serde_json::json!({
-            "access": self.access.expose(), "refresh": self.refresh.expose(), "until": self.until.0,
-        })
-        .to_string()
+        self.to_json().to_string()
     }
 
     /// Reads what the vault kept.
     pub fn from_text(text: &str) -> Option<Tokens> {
-        let json: Json = serde_json::from_str(text).ok()?;
-        let secret = |key: &str| json.get(key).and_then(Json::as_str).map(Secret::new);
-        Some(Tokens {
-            access: secret("access")?,
-            refresh: secret("refresh")?,
-            until: Wall(json.get("until").and_then(Json::as_i64)?),
+        Tokens::from_json(&serde_json::from_str(text).ok()?)
+    }
+
+    fn to_json(&self) -> Json {
+        serde_json::json!({
+            "access": self.access.expose(), "refresh": self.refresh.expose(), "from": self.from.0, "until": self.until.0,
         })
     }
+
+    fn from_json(json: &Json) -> Option<Tokens> {
+        let secret = |key: &str| json.get(key).and_then(Json::as_str).map(Secret::new);
+        let wall = |key: &str| json.get(key).and_then(Json::as_i64).map(Wall);
+        let until = wall("until")?;
+        // A vault of an earlier version knows no beginning.
+        let from = wall("from").unwrap_or(until.plus_ms(-LIFE_MS));
+        Some(Tokens { access: secret("access")?, refresh: secret("refresh")?, from, until })
+    }
+
+    fn is_dead(&self, now: Wall) -> bool {
+        self.until <= now
+    }
+
+    fn is_due(&self, now: Wall) -> bool {
+        let life = self.until.0.saturating_sub(self.from.0);
+        let due = self.from.plus_ms(life / 100 * RENEW_AFTER_PERCENT);
+        now >= due || now.plus_ms(AHEAD_MS) >= self.until
+    }
 }
 
-/// The terminal's own status of an operation, or that it did not let us ask.
+/// The pair in use and the one before it, which is kept until this one was accepted once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply<T> {
-    /// An answer to the question.
-    Said(Outcome<T>),
-    /// HTTP 401 or 403: nothing was done, the token is not accepted.
-    Denied,
-    /// Error 103: it is not `unknown`, so there is nothing to find out; `status` tells (§1.5).
-    NothingToSettle,
+struct Pairs {
+    now: Tokens,
+    before: Option<Tokens>,
 }
 
-/// Asks to be let in; blocks until the tap.
-pub fn register_request(name: &str) -> Request {
-    Request::get("/v2/register").query("name", name)
-}
-
-/// Asks for a new pair of tokens.
-pub fn revoke_request(name: &str, refresh: &Secret) -> Request {
-    Request::get("/v2/revoke").query("name", name).secret_query("refreshToken", refresh)
-}
-
-/// Asks for money.
-pub fn payment_request(tenge: i64, is_slip_ours: bool, access: Option<&Secret>) -> Request {
-    let request = Request::get("/v2/payment").query("amount", tenge.to_string());
-    allowed(if is_slip_ours { request.query("owncheque", "true") } else { request }, access)
-}
-
-/// Asks what became of an operation.
-pub fn status_request(handle: &Handle, access: Option<&Secret>) -> Request {
-    allowed(Request::get("/v2/status").query("processId", handle.as_str()), access)
-}
-
-/// Makes the terminal find out.
-pub fn actualize_request(handle: &Handle, access: Option<&Secret>) -> Request {
-    allowed(Request::get("/v2/actualize").query("processId", handle.as_str()), access)
-}
-
-fn allowed(request: Request, access: Option<&Secret>) -> Request {
-    match access {
-        Some(token) => request.secret_header("accesstoken", token),
-        None => request,
-    }
-}
-
-/// The sum in whole tenge; anything else is refused before a byte leaves.
-pub fn whole_tenge(amount: Tiyn) -> Result<i64, Reason> {
-    let bad = |why: &str| Reason::new("bad_amount", format!("{} ₸: {why}", amount.decimal()));
-    let tenge = amount.whole_tenge().ok_or_else(|| bad("the terminal takes whole tenge only"))?;
-    if (1..=AMOUNT_TENGE_MAX).contains(&tenge) { Ok(tenge) } else { Err(bad("the terminal does not take such a sum")) }
-}
-
-/// Reads the answer to `register` or `revoke`. `Refused` holds the cure.
-pub fn read_tokens(answer: &Answer, now: Wall, utc_offset_s: i32) -> Outcome<Tokens> {
-    let Some(envelope) = Envelope::read(answer) else { return garbled(answer) };
-    match envelope.code {
-        0 => {}
-        105 => return Outcome::Refused(name_taken(&envelope.text)),
-        107 => return Outcome::NotSent(Reason::new("busy", &envelope.text)),
-        code @ (100 | 106 | 108 | 999) => {
-            return Outcome::Refused(Reason::new("not_registered", format!("{code} {}", envelope.text)));
+impl Pairs {
+    fn to_text(&self) -> String {
+        let mut json = self.now.to_json();
+        if let (Some(before), Some(members)) = (&self.before, json.as_object_mut()) {
+            members.insert("before".to_owned(), before.to_json());
         }
-        _ => return Outcome::Unknown(envelope.unmapped()),
-    }
-    let secret = |key: &str| envelope.data.get(key).and_then(foreign_token);
-    match (secret("accessToken"), secret("refreshToken")) {
-        (Some(access), Some(refresh)) => {
-            let told = envelope.data.get("expirationDate").and_then(Json::as_str);
-            Outcome::Done(Tokens { access, refresh, until: end_of_life(told, now, utc_offset_s) })
-        }
-        (Some(_), None) | (None, Some(_)) | (None, None) => garbled(answer),
-    }
-}
-
-/// Reads the answer to `payment`.
-pub fn read_start(answer: &Answer) -> Reply<Handle> {
-    if is_denied(answer) {
-        return Reply::Denied;
-    }
-    let Some(envelope) = Envelope::read(answer) else { return Reply::Said(garbled(answer)) };
-    Reply::Said(match envelope.code {
-        0 => match envelope.data.get("processId").and_then(foreign_id) {
-            Some(id) => Outcome::Done(Handle(id)),
-            None => Outcome::Unknown(Reason::new("no_handle", "the terminal took the sum and named no operation")),
-        },
-        107 => Outcome::NotSent(Reason::new("busy", &envelope.text)),
-        // 100, 106 and 108 exist and nobody has written down what they mean (kaspi-terminal §1.5): unmapped (H1).
-        999 => Outcome::Refused(Reason::new("terminal_refused", format!("{} {}", envelope.code, envelope.text))),
-        _ => Outcome::Unknown(envelope.unmapped()),
-    })
-}
-
-/// Reads the answer to `status` or `actualize`. `asked` is what we asked for, where it is still known.
-pub fn read_standing(answer: &Answer, handle: &Handle, asked: Option<Tiyn>) -> Reply<Standing> {
-    if is_denied(answer) {
-        return Reply::Denied;
-    }
-    let Some(envelope) = Envelope::read(answer) else { return Reply::Said(garbled(answer)) };
-    match envelope.code {
-        0 => Reply::Said(standing(&envelope, handle, asked)),
-        101 => Reply::Said(Outcome::Done(Standing::Unclear(Reason::new("no_such_process", &envelope.text)))),
-        103 => Reply::NothingToSettle,
-        _ => Reply::Said(Outcome::Unknown(envelope.unmapped())),
-    }
-}
-
-fn standing(envelope: &Envelope, handle: &Handle, asked: Option<Tiyn>) -> Outcome<Standing> {
-    let data = &envelope.data;
-    if let Some(other) = data.get("processId").and_then(scalar).filter(|id| id != handle.as_str()) {
-        return Outcome::Unknown(Reason::new(
-            "contradiction",
-            format!("the answer is about operation {}", word(&other)),
-        ));
-    }
-    let sub_status = data.get("subStatus").and_then(scalar).map(|text| word(&text));
-    let Some(status) = data.get("status").and_then(scalar) else {
-        return Outcome::Unknown(Reason::new("garbled", "an operation without a status"));
-    };
-    Outcome::Done(match status.to_ascii_lowercase().as_str() {
-        "success" => paid(data, asked),
-        "fail" => {
-            let sub_status = sub_status.map(|text| format!(" ({text})")).unwrap_or_default();
-            Standing::Failed(Reason::new("terminal_failed", format!("{}{sub_status}", envelope.text)))
-        }
-        "unknown" => Standing::Unclear(Reason::new("terminal_unknown", &envelope.text)),
-        // `wait`, and every word that a later version may say: it goes on until it ends by a word that we know.
-        _ => Standing::Pending(sub_status.unwrap_or_else(|| word(&status))),
-    })
-}
-
-fn paid(data: &Json, asked: Option<Tiyn>) -> Standing {
-    let cheque = data.get("chequeInfo").unwrap_or(&Json::Null);
-    let field = |key: &str| cheque.get(key).and_then(scalar).map(|text| word(&text));
-    let shown = cheque.get("amount").and_then(scalar);
-    if shown.as_deref().is_some_and(|text| text.contains(['-', '−'])) {
-        return Standing::Unclear(Reason::new("contradiction", "the terminal reports a refund for a payment"));
-    }
-    let told = || data.get("amount").and_then(scalar).and_then(|text| sum_on_slip(&text)).filter(|sum| sum.0 > 0);
-    let Some(amount) = shown.and_then(|text| sum_on_slip(&text)).or_else(told).or(asked) else {
-        return Standing::Unclear(Reason::new("amount_unread", "paid, but the sum on the slip cannot be read"));
-    };
-    let method = field("method").unwrap_or_default().to_lowercase();
-    let number = if method == "card" { field("rrn") } else { field("orderNumber") };
-    let transaction = data.get("transactionId").and_then(scalar).map(|text| word(&text));
-    let transaction = transaction.or(number).or_else(|| field("orderNumber")).or_else(|| field("rrn"));
-    Standing::Paid(Evidence {
-        amount,
-        method,
-        transaction: transaction.unwrap_or_default(),
-        source: "terminal".to_owned(),
-        detail: detail(data, field("cardMask")),
-    })
-}
-
-/// Product and loan (another commission, a shorter settlement) and the end of the card's number.
-fn detail(data: &Json, card_mask: Option<String>) -> String {
-    let add = data.get("addInfo").unwrap_or(&Json::Null);
-    let text = |key: &str| add.get(key).and_then(scalar).map(|text| word(&text));
-    let term = text("LoanTerm").filter(|months| months != "0").map(|months| format!("{months} months"));
-    // Only four digits, whatever the terminal calls a mask: a card number is never stored.
-    let card = card_mask.map(|mask| {
-        let digits: Vec<char> = mask.chars().filter(char::is_ascii_digit).collect();
-        format!("card *{}", digits.iter().skip(digits.len().saturating_sub(4)).collect::<String>())
-    });
-    let parts = [text("ProductType"), text("LoanOfferName"), term, card];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// Reads a sum as a slip shows it: `12 400 ₸`, `1 000,00 ₸`, `1,000.5`. Not negative; `None` where it is not clear.
-pub fn sum_on_slip(text: &str) -> Option<Tiyn> {
-    if text.chars().count() > WORD_CHARS_MAX || text.contains(['-', '−']) {
-        return None;
-    }
-    let text = text.trim_matches(|sign: char| !sign.is_ascii_digit());
-    if !text.chars().all(|sign| sign.is_ascii_digit() || sign.is_whitespace() || ".,'’".contains(sign)) {
-        return None;
-    }
-    let solid: String = text.chars().filter(|sign| !sign.is_whitespace()).collect();
-    // Two digits or one at the end are tiyn; three are a group of thousands.
-    let (whole, fraction) = match solid.rfind(['.', ',']) {
-        Some(place) if solid.len() - place <= 3 => (solid.get(..place)?, solid.get(place + 1..)?),
-        Some(_) | None => (solid.as_str(), "0"),
-    };
-    let mut groups = whole.split(['.', ',', '\'', '’']);
-    let first = groups.next()?;
-    let rest: Vec<&str> = groups.collect();
-    if first.is_empty() || (!rest.is_empty() && first.len() > 3) || rest.iter().any(|group| group.len() != 3) {
-        return None;
-    }
-    Tiyn::parse_tenge(&format!("{first}{}.{fraction}", rest.concat())).ok()
-}
-
-/// When a token ends. The terminal writes its local time in one of two forms (§1.2).
-pub fn end_of_life(told: Option<&str>, now: Wall, utc_offset_s: i32) -> Wall {
-    let parsed = told.and_then(|text| {
-        ["%Y-%m-%d %H:%M:%S", "%b %d, %Y %H:%M:%S"]
-            .iter()
-            .find_map(|form| jiff::civil::DateTime::strptime(form, text.trim()).ok())
-    });
-    let offset = jiff::tz::Offset::from_seconds(utc_offset_s).unwrap_or(jiff::tz::Offset::UTC);
-    let end = parsed.and_then(|local| offset.to_timestamp(local).ok()).map(|at| Wall(at.as_millisecond()));
-    // An end in the past or far away is a wrong clock on one of the two sides: renewing at every step would be a storm.
-    let is_sane = |end: &Wall| *end > now.plus_ms(RENEW_AHEAD_MS) && *end <= now.plus_ms(LIFE_MS_MAX);
-    end.filter(is_sane).unwrap_or(now.plus_ms(LIFE_UNREAD_MS))
-}
-
-struct Envelope {
-    code: i64,
-    text: String,
-    data: Json,
-}
-
-impl Envelope {
-    fn read(answer: &Answer) -> Option<Envelope> {
-        let mut json = answer.json()?;
-        let code = scalar(json.get("statusCode")?)?.parse().ok()?;
-        let data = json.get_mut("data").map(Json::take).unwrap_or_default();
-        let error = json.get("errorText").and_then(scalar);
-        let text = error.or_else(|| data.get("message").and_then(scalar)).unwrap_or_default();
-        Some(Envelope { code, text, data })
+        json.to_string()
     }
 
-    fn unmapped(&self) -> Reason {
-        Reason::new("unmapped", format!("the terminal answered {} {}", self.code, self.text))
+    fn from_text(text: &str) -> Option<Pairs> {
+        let json: Json = serde_json::from_str(text).ok()?;
+        Some(Pairs { now: Tokens::from_json(&json)?, before: json.get("before").and_then(Tokens::from_json) })
     }
-}
-
-fn is_denied(answer: &Answer) -> bool {
-    let code = Envelope::read(answer).map(|envelope| envelope.code);
-    // A simulator repeats the envelope's code as the HTTP status, so either place may say it (§1.1).
-    matches!(answer.status, 401 | 403) && !matches!(code, Some(0..=400 | 404..)) || matches!(code, Some(401 | 403))
-}
-
-fn garbled<T>(answer: &Answer) -> Outcome<T> {
-    Outcome::Unknown(Reason::new("garbled", format!("{}, not the terminal's envelope", answer.shape())))
-}
-
-fn name_taken(text: &str) -> Reason {
-    let cure = "on the terminal: admin panel → «Защита интеграции» → «Настроить доступ» → «Запретить» for our name, then again";
-    Reason::new("name_taken", format!("{cure} (105 {})", text.chars().take(WORD_CHARS_MAX).collect::<String>()))
-}
-
-fn foreign_token(value: &Json) -> Option<Secret> {
-    let text = value.as_str().filter(|text| !text.is_empty() && text.len() <= 2048)?;
-    text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| Secret::new(text))
-}
-
-fn word(text: &str) -> String {
-    text.chars().take(WORD_CHARS_MAX).collect()
 }
 
 fn build(setup: &Setup) -> Result<Box<dyn Terminal>, BadSetup> {
@@ -359,13 +165,24 @@ pub struct KaspiSmartPos {
     vault_name: String,
     installation: String,
     utc_offset_s: i32,
+    api: Api,
     is_protected: bool,
+    is_insecure: bool,
+    is_plain: bool,
     is_slip_ours: bool,
-    tokens: Option<Tokens>,
+    pairs: Option<Pairs>,
+    /// The pair in use was accepted at least once.
+    has_worked: bool,
     /// A new pair that the vault did not take yet: the old one is dead, and this one is not used before it is durable.
-    unstored: Option<Tokens>,
+    unstored: Option<Pairs>,
+    /// The terminal did not accept the access token: renew it, whatever its end says.
+    is_denied: bool,
     /// The pair was not accepted and could not be renewed: only a registration helps.
     is_dismissed: bool,
+    /// Why the last renewal did not work while the token still lived.
+    not_renewed: Option<Reason>,
+    /// When the terminal last refused a renewal: asking at every step would be a storm.
+    refused_at: Option<Wall>,
     /// The last time of day we were told; it only labels the end of tokens.
     now: Wall,
 }
@@ -374,18 +191,14 @@ impl KaspiSmartPos {
     /// Builds the driver; no byte leaves yet.
     pub fn open(setup: &Setup) -> Result<KaspiSmartPos, BadSetup> {
         let is_tls = setup.address.starts_with("https:");
-        let trust = match (setup.text("tls_name"), setup.flag("insecure").unwrap_or(false)) {
-            (Some(_), true) => {
-                let problem =
-                    "'insecure' believes any certificate, so a name for it says nothing: leave one of them out";
-                return Err(BadSetup { key: "tls_name", problem: problem.to_owned() });
-            }
-            (Some(name), false) => Trust::Named(name.to_owned()),
-            (None, true) => Trust::Anybody,
-            (None, false) if is_tls && has_ip(&setup.address) => Trust::Named(TLS_NAME_DEFAULT.to_owned()),
-            (None, false) => Trust::Roots,
-        };
-        let web = Web::open(&setup.address, &trust)
+        let is_insecure = setup.flag("insecure").unwrap_or(false);
+        let api = api(setup)?;
+        let is_protected = setup.flag("protected").unwrap_or(is_tls && api == Api::V2);
+        if is_protected && api == Api::V1 {
+            let problem = "the older API knows no tokens: leave 'api' out, or write protected = false";
+            return Err(BadSetup { key: "api", problem: problem.to_owned() });
+        }
+        let web = Web::open(&setup.address, &trust(setup, is_tls, is_insecure)?)
             .map_err(|cause| BadSetup { key: "address", problem: cause.to_string() })?;
         Ok(KaspiSmartPos {
             web,
@@ -393,57 +206,105 @@ impl KaspiSmartPos {
             vault_name: format!("terminal.{}.tokens", setup.name),
             installation: setup.installation.clone(),
             utc_offset_s: setup.utc_offset_s,
-            is_protected: setup.flag("protected").unwrap_or(is_tls),
+            api,
+            is_protected,
+            is_insecure,
+            is_plain: !is_tls,
             is_slip_ours: setup.flag("own_slip").unwrap_or(false),
-            tokens: None,
+            pairs: None,
+            has_worked: false,
             unstored: None,
+            is_denied: false,
             is_dismissed: false,
+            not_renewed: None,
+            refused_at: None,
             now: Wall::default(),
         })
     }
+
+    // ---- tokens ----
 
     async fn let_in(&mut self) -> Outcome<()> {
         if !self.is_protected {
             return Outcome::Done(());
         }
-        if let Some(tokens) = self.unstored.take() {
-            return self.keep(tokens).await;
+        if let Some(pairs) = self.unstored.take() {
+            return self.keep(pairs).await;
         }
-        if self.tokens.is_none() {
-            self.tokens = self.vault.load(&self.vault_name).await.as_deref().and_then(Tokens::from_text);
-        }
-        let Some(tokens) = self.tokens.clone() else { return self.register().await };
+        self.recall().await;
+        self.forget_before().await;
+        let Some(tokens) = self.pairs.as_ref().map(|pairs| pairs.now.clone()) else { return self.register().await };
         if self.is_dismissed {
             return self.register().await;
         }
-        if tokens.until > self.now.plus_ms(RENEW_AHEAD_MS) {
+        let is_dead = self.is_denied || tokens.is_dead(self.now);
+        if !is_dead && (!tokens.is_due(self.now) || self.was_refused_lately()) {
             return Outcome::Done(());
         }
         match self.renew().await {
-            // The terminal forgot us or holds another pair: it takes a person's tap (§1.2).
-            Outcome::Refused(_) => self.register().await,
-            // The old pair serves as long as it lives; a later call renews it.
-            Outcome::NotSent(_) if tokens.until > self.now => Outcome::Done(()),
-            other @ (Outcome::Done(()) | Outcome::NotSent(_) | Outcome::Unknown(_)) => other,
+            // The terminal forgot us or holds another pair: it takes a person's tap (§1.2), but not while the token still opens it.
+            Outcome::Refused(_) if is_dead => self.register().await,
+            Outcome::Refused(reason) if !is_dead => {
+                (self.not_renewed, self.refused_at) = (Some(reason), Some(self.now));
+                Outcome::Done(())
+            }
+            // Where the answer was lost the terminal may have replaced the pair: then it denies the next call, which does nothing, and the
+            // refresh token that we still have is tried again.
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) if !is_dead && self.unstored.is_none() => {
+                self.not_renewed = Some(reason);
+                Outcome::Done(())
+            }
+            other @ (Outcome::Done(()) | Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => other,
         }
+    }
+
+    async fn recall(&mut self) {
+        if self.is_protected && self.pairs.is_none() {
+            self.pairs = self.vault.load(&self.vault_name).await.as_deref().and_then(Pairs::from_text);
+        }
+    }
+
+    /// Lets the old pair go once the new one was accepted; a vault that does not take it is asked again later.
+    async fn forget_before(&mut self) {
+        let Some(pairs) = self.pairs.as_mut().filter(|pairs| self.has_worked && pairs.before.is_some()) else { return };
+        if self.vault.store(&self.vault_name, pairs.now.to_text()).await.is_ok() {
+            pairs.before = None;
+        }
+    }
+
+    fn was_refused_lately(&self) -> bool {
+        let pause = |at: Wall| at.0..at.plus_ms(REFUSED_PAUSE_MS).0;
+        self.refused_at.is_some_and(|at| pause(at).contains(&self.now.0))
     }
 
     async fn register(&mut self) -> Outcome<()> {
         let limits = Limits { whole: REGISTER_TIMEOUT, body_max: ANSWER_BYTES_MAX };
-        let request = register_request(&self.installation);
-        match self.ask_tokens(&request, limits).await {
-            Outcome::Done(tokens) => self.keep(tokens).await,
+        match self.ask_tokens(&register_request(&self.installation), limits).await {
+            Outcome::Done(now) => self.keep(Pairs { now, before: None }).await,
             other @ (Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => other.map(|_| ()),
         }
     }
 
+    /// Renews by the refresh token, and by the one before where the new pair never worked (F09). After a lost answer the same refresh token
+    /// is the old one: it is tried again by the next call.
     async fn renew(&mut self) -> Outcome<()> {
-        let Some(tokens) = &self.tokens else { return Outcome::Refused(no_access()) };
-        let request = revoke_request(&self.installation, &tokens.refresh);
-        match self.ask_tokens(&request, Limits::RECORD).await {
-            Outcome::Done(tokens) => self.keep(tokens).await,
+        let Some(pairs) = self.pairs.clone() else { return Outcome::Refused(no_access()) };
+        let mut kept = pairs.now.clone();
+        let mut renewed = self.revoke(&pairs.now).await;
+        if let (Outcome::Refused(_), Some(before)) = (&renewed, pairs.before) {
+            let again = self.revoke(&before).await;
+            if !matches!(again, Outcome::Refused(_)) {
+                (kept, renewed) = (before, again);
+            }
+        }
+        match renewed {
+            Outcome::Done(now) => self.keep(Pairs { now, before: Some(kept) }).await,
             other @ (Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => other.map(|_| ()),
         }
+    }
+
+    async fn revoke(&self, tokens: &Tokens) -> Outcome<Tokens> {
+        self.ask_tokens(&revoke_request(&self.installation, &tokens.refresh), Limits::RECORD).await
     }
 
     async fn ask_tokens(&self, request: &Request, limits: Limits) -> Outcome<Tokens> {
@@ -455,23 +316,26 @@ impl KaspiSmartPos {
     }
 
     /// Makes a new pair durable, then uses it: a pair that is lost costs somebody a walk to the terminal.
-    async fn keep(&mut self, tokens: Tokens) -> Outcome<()> {
-        match self.vault.store(&self.vault_name, tokens.to_text()).await {
+    async fn keep(&mut self, pairs: Pairs) -> Outcome<()> {
+        match self.vault.store(&self.vault_name, pairs.to_text()).await {
             Ok(()) => {
-                self.tokens = Some(tokens);
-                self.is_dismissed = false;
+                self.pairs = Some(pairs);
+                (self.has_worked, self.is_denied, self.is_dismissed) = (false, false, false);
+                (self.not_renewed, self.refused_at) = (None, None);
                 Outcome::Done(())
             }
             Err(reason) => {
-                self.unstored = Some(tokens);
+                self.unstored = Some(pairs);
                 Outcome::NotSent(reason)
             }
         }
     }
 
     fn access(&self) -> Option<&Secret> {
-        self.tokens.as_ref().filter(|_| self.is_protected).map(|tokens| &tokens.access)
+        self.pairs.as_ref().filter(|_| self.is_protected).map(|pairs| &pairs.now.access)
     }
+
+    // ---- money ----
 
     /// Asks; where the token is not accepted, renews it once and asks once more. Safe for a start as well: a denied call did nothing.
     async fn ask<T>(
@@ -479,19 +343,24 @@ impl KaspiSmartPos {
         request: impl Fn(Option<&Secret>) -> Request,
         read: impl Fn(&Answer) -> Reply<T>,
     ) -> Reply<T> {
-        if self.is_protected && self.tokens.is_none() {
-            self.tokens = self.vault.load(&self.vault_name).await.as_deref().and_then(Tokens::from_text);
-        }
+        self.recall().await;
         for is_last in [false, true] {
             let reply = match self.web.send(&request(self.access()), Limits::RECORD).await {
                 Ok(answer) => read(&answer),
                 Err(loss) => Reply::Said(lost(loss)),
             };
-            if !matches!(reply, Reply::Denied) || is_last || !self.is_protected {
-                return reply;
+            match &reply {
+                Reply::Denied if !is_last && self.is_protected => {}
+                Reply::Denied => return reply,
+                // These words are the terminal's own: the token opened it.
+                Reply::Said(Outcome::Done(_) | Outcome::Refused(_)) | Reply::NothingToSettle => {
+                    self.has_worked = true;
+                    return reply;
+                }
+                Reply::Said(Outcome::NotSent(_) | Outcome::Unknown(_)) => return reply,
             }
             let renewed = match self.unstored.take() {
-                Some(tokens) => self.keep(tokens).await,
+                Some(pairs) => self.keep(pairs).await,
                 None => self.renew().await,
             };
             match renewed {
@@ -500,7 +369,10 @@ impl KaspiSmartPos {
                     self.is_dismissed = true;
                     return Reply::Denied;
                 }
-                Outcome::NotSent(_) | Outcome::Unknown(_) => return Reply::Denied,
+                Outcome::NotSent(_) | Outcome::Unknown(_) => {
+                    self.is_denied = true;
+                    return Reply::Denied;
+                }
             }
         }
         Reply::Denied
@@ -511,30 +383,104 @@ impl KaspiSmartPos {
             Ok(tenge) => tenge,
             Err(reason) => return Outcome::Refused(reason),
         };
-        let is_slip_ours = self.is_slip_ours;
-        let reply = self.ask(|access| payment_request(tenge, is_slip_ours, access), read_start).await;
-        match reply {
-            Reply::Said(outcome) => outcome,
-            // Denied calls do nothing: the attempt may go out again once we are let in.
-            Reply::Denied => Outcome::NotSent(no_access()),
-            Reply::NothingToSettle => Outcome::Unknown(Reason::new("unmapped", "103 to a start")),
-        }
+        let (api, is_slip_ours) = (self.api, self.is_slip_ours);
+        let request = |access: Option<&Secret>| payment_request(api, tenge, is_slip_ours, access);
+        begun(self.ask(request, |answer| read_start(answer, Act::Payment)).await)
+    }
+
+    async fn begin_refund(&mut self, ask: &GiveBack) -> Outcome<Handle> {
+        let refund = match Refund::of(ask) {
+            Ok(refund) => refund,
+            Err(reason) => return Outcome::Refused(reason),
+        };
+        let (api, is_slip_ours) = (self.api, self.is_slip_ours);
+        let request = |access: Option<&Secret>| refund_request(api, &refund, is_slip_ours, access);
+        begun(self.ask(request, |answer| read_start(answer, Act::Refund)).await)
     }
 
     async fn look(&mut self, asked: &Asked) -> Outcome<Standing> {
-        let handle = &asked.handle;
-        let read = |answer: &Answer| read_standing(answer, handle, Some(asked.amount));
-        let reply = self.ask(|access| status_request(handle, access), read).await;
-        known(reply)
+        let api = self.api;
+        let request = |access: Option<&Secret>| status_request(api, &asked.handle, access);
+        known(self.ask(request, |answer| read_standing(answer, asked)).await)
     }
 
     async fn find_out(&mut self, asked: &Asked) -> Outcome<Standing> {
-        let handle = &asked.handle;
-        let read = |answer: &Answer| read_standing(answer, handle, Some(asked.amount));
-        match self.ask(|access| actualize_request(handle, access), read).await {
+        let api = self.api;
+        let request = |access: Option<&Secret>| actualize_request(api, &asked.handle, access);
+        match self.ask(request, |answer| read_standing(answer, asked)).await {
             Reply::NothingToSettle => self.look(asked).await,
             reply @ (Reply::Said(_) | Reply::Denied) => known(reply),
         }
+    }
+
+    // ---- health ----
+
+    async fn check(&mut self) -> Health {
+        self.recall().await;
+        let access = self.access().filter(|_| !self.is_dismissed).cloned();
+        match self.web.send(&presence_request(self.api, access.as_ref()), LOOK).await {
+            Err(loss) => return Health::Bad(away(loss)),
+            Ok(answer) => match read_presence(&answer, self.api) {
+                Presence::Stranger => return Health::Bad(Reason::new("not_terminal", answer.shape())),
+                Presence::Terminal | Presence::Denied => {}
+            },
+        }
+        if self.is_protected && access.is_none() {
+            let code = if self.is_dismissed { "register_again" } else { "not_registered" };
+            return Health::Bad(Reason::new(code, ""));
+        }
+        // A terminal may name itself without a token (§1.3), so the token is proven by a question about no operation.
+        let question = status_request(self.api, &Handle(NO_PROCESS.to_owned()), access.as_ref());
+        match self.web.send(&question, LOOK).await {
+            Err(loss) => return Health::Bad(away(loss)),
+            Ok(answer) => match read_presence(&answer, self.api) {
+                Presence::Denied => {
+                    self.is_denied = self.is_protected;
+                    return Health::Bad(no_access());
+                }
+                Presence::Terminal => self.has_worked = true,
+                // It named itself a moment ago: what it says of an operation that is none tells nothing.
+                Presence::Stranger => {}
+            },
+        }
+        self.worries()
+    }
+
+    /// What does not stop a payment and should not stay so.
+    fn worries(&self) -> Health {
+        if let Some(reason) = &self.not_renewed {
+            return Health::Warns(Reason::new("token_soon", reason));
+        }
+        if self.is_insecure {
+            return Health::Warns(Reason::new("insecure_tls", ""));
+        }
+        if self.is_plain && !self.is_protected {
+            return Health::Warns(Reason::new("unprotected", ""));
+        }
+        Health::Good
+    }
+}
+
+/// Why nobody can be reached, as far as the wire tells.
+fn away(loss: Loss) -> Reason {
+    let (Loss::NotSent(cause) | Loss::Unknown(cause)) = loss;
+    let code = match cause.bar {
+        Some(Bar::Refused) => "terminal_off",
+        Some(Bar::Silent) => "terminal_silent",
+        Some(Bar::Foreign) => "not_terminal",
+        Some(bar) => bar.code(),
+        None => "no_link",
+    };
+    Reason::new(code, cause)
+}
+
+/// What became of a start.
+fn begun(reply: Reply<Handle>) -> Outcome<Handle> {
+    match reply {
+        Reply::Said(outcome) => outcome,
+        // Denied calls do nothing: it may go out again once we are let in.
+        Reply::Denied => Outcome::NotSent(no_access()),
+        Reply::NothingToSettle => Outcome::Unknown(Reason::new("unmapped", "103 to a start")),
     }
 }
 
@@ -553,6 +499,52 @@ fn no_access() -> Reason {
     Reason::new("no_access", cure)
 }
 
+fn api(setup: &Setup) -> Result<Api, BadSetup> {
+    match setup.text("api") {
+        None | Some("v2") => Ok(Api::V2),
+        Some("v1") => Ok(Api::V1),
+        Some(other) => {
+            Err(BadSetup { key: "api", problem: format!("there is no API {other:?}: write \"v2\" or \"v1\"") })
+        }
+    }
+}
+
+/// Whom we believe to be the terminal. Nothing here is ever weakened later.
+fn trust(setup: &Setup, is_tls: bool, is_insecure: bool) -> Result<Trust, BadSetup> {
+    let bad = |key, problem: &str| Err(BadSetup { key, problem: problem.to_owned() });
+    let name = setup.text("tls_name").map(str::to_owned);
+    let file = setup.text("ca_file");
+    match (&name, file) {
+        (Some(_), _) if is_insecure => {
+            return bad(
+                "tls_name",
+                "'insecure' believes any certificate, so a name for it says nothing: keep one of them",
+            );
+        }
+        (_, Some(_)) if is_insecure => {
+            return bad(
+                "ca_file",
+                "'insecure' believes any certificate, so an authority says nothing: keep one of them",
+            );
+        }
+        (_, Some(_)) if !is_tls => return bad("ca_file", "there is no certificate without https://"),
+        (Some(_) | None, Some(_) | None) => {}
+    }
+    let name = name.or_else(|| (is_tls && has_ip(&setup.address)).then(|| TLS_NAME_DEFAULT.to_owned()));
+    Ok(match (file, name) {
+        _ if is_insecure => Trust::Anybody,
+        (Some(file), name) => Trust::Issued(authorities(file)?, name),
+        (None, Some(name)) => Trust::Named(name),
+        (None, None) => Trust::Roots,
+    })
+}
+
+fn authorities(file: &str) -> Result<Authorities, BadSetup> {
+    let bad = |problem: String| BadSetup { key: "ca_file", problem: format!("{file}: {problem}") };
+    let pem = std::fs::read(file).map_err(|cause| bad(cause.to_string()))?;
+    Authorities::from_pem(&pem).map_err(|cause| bad(cause.to_string()))
+}
+
 fn has_ip(address: &str) -> bool {
     let host = address.trim_start_matches("https://").split('/').next().unwrap_or_default();
     host.starts_with('[') || host.split(':').next().is_some_and(|host| host.parse::<std::net::Ipv4Addr>().is_ok())
@@ -565,7 +557,7 @@ impl Terminal for KaspiSmartPos {
             inquire_gap: Duration::from_secs(1),
             patience: Duration::from_secs(180),
             abort: false,
-            refund: false,
+            refund: true,
             settlement: false,
         }
     }
@@ -581,7 +573,7 @@ impl Terminal for KaspiSmartPos {
 
     fn probe(&mut self, now: Wall) -> BoxFuture<'_, Health> {
         self.now = now;
-        Box::pin(std::future::ready(Health::Good))
+        Box::pin(self.check())
     }
 
     fn inquire<'a>(&'a mut self, asked: &'a Asked) -> BoxFuture<'a, Outcome<Standing>> {
@@ -592,8 +584,8 @@ impl Terminal for KaspiSmartPos {
         Box::pin(self.find_out(asked))
     }
 
-    fn give_back<'a>(&'a mut self, _ask: &'a GiveBack) -> BoxFuture<'a, Outcome<Handle>> {
-        Box::pin(std::future::ready(Outcome::Refused(Reason::new("no_refund", ""))))
+    fn give_back<'a>(&'a mut self, ask: &'a GiveBack) -> BoxFuture<'a, Outcome<Handle>> {
+        Box::pin(self.begin_refund(ask))
     }
 
     fn settlement(&mut self) -> BoxFuture<'_, Outcome<String>> {
@@ -612,53 +604,47 @@ impl Terminal for KaspiSmartPos {
 mod tests {
     use super::*;
 
+    fn tokens(name: &str) -> Tokens {
+        Tokens {
+            access: Secret::new(name),
+            refresh: Secret::new(format!("r{name}")),
+            from: Wall(0),
+            until: Wall(LIFE_MS),
+        }
+    }
+
     #[test]
-    fn sums_on_slips() {
-        let read = |text| sum_on_slip(text).map(|sum| sum.0);
-        for (text, tiyn) in [
-            ("15 000 ₸", 1_500_000),
-            ("15\u{a0}000\u{202f}₸", 1_500_000),
-            ("1 000,00 ₸", 100_000),
-            ("1,000.50", 100_050),
-            ("1.000,5 тг.", 100_050),
-            ("1,000", 100_000),
-            ("12'345", 1_234_500),
-            ("500", 50_000),
-            ("KZT 5", 500),
+    fn f09_both_pairs_survive_the_vault() {
+        for before in [None, Some(tokens("old"))] {
+            let pairs = Pairs { now: tokens("new"), before };
+            assert_eq!(Pairs::from_text(&pairs.to_text()), Some(pairs));
+        }
+        assert_eq!(Tokens::from_text(&tokens("a").to_text()), Some(tokens("a")));
+        // As an earlier version left them.
+        let old = format!(r#"{{"access":"a","refresh":"ra","until":{LIFE_MS}}}"#);
+        assert_eq!(Pairs::from_text(&old), Some(Pairs { now: tokens("a"), before: None }));
+        assert_eq!(Pairs::from_text("{}"), None);
+    }
+
+    #[test]
+    fn f09_a_token_is_renewed_after_four_fifths_of_its_life_and_ten_minutes_before_its_end() {
+        let day = tokens("a");
+        let minute = 60_000;
+        assert!(!day.is_due(Wall(LIFE_MS / 5 * 4 - 1)) && day.is_due(Wall(LIFE_MS / 5 * 4)));
+        let hour = Tokens { until: Wall(30 * minute), ..day };
+        assert!(!hour.is_due(Wall(20 * minute - 1)) && hour.is_due(Wall(20 * minute)), "80 % would be 24 minutes");
+        assert!(!hour.is_dead(Wall(30 * minute - 1)) && hour.is_dead(Wall(30 * minute)));
+    }
+
+    #[test]
+    fn tls_names_are_for_addresses_without_one() {
+        for (address, is_ip) in [
+            ("https://10.0.0.5:8080", true),
+            ("https://[fe80::1]:8080", true),
+            ("https://till.kaspipos.kz:8080", false),
+            ("https://localhost", false),
         ] {
-            assert_eq!(read(text), Some(tiyn), "{text}");
-        }
-        for bad in ["", "₸", "-500 ₸", "− 500", "1,00,0", "12 из 13", "1.0000", "1,0,00", "99999999999999999999"]
-        {
-            assert_eq!(read(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
-    fn ends_of_tokens_in_both_forms() {
-        let now = Wall(1_780_000_000_000); // 2026-05-28 20:26:40 UTC
-        let at = |text| end_of_life(Some(text), now, 5 * 3600).0;
-        assert_eq!(at("2026-05-30 01:00:00"), 1_780_084_800_000);
-        assert_eq!(at("May 30, 2026 01:00:00"), 1_780_084_800_000);
-        let unread = now.plus_ms(LIFE_UNREAD_MS);
-        for bad in ["", "30.05.2026", "2026-05-28 01:00:00", "2036-05-30 01:00:00", "янв. 5, 2026 10:00:00"] {
-            assert_eq!(end_of_life(Some(bad), now, 5 * 3600), unread, "{bad}");
-        }
-        assert_eq!(end_of_life(None, now, i32::MAX), unread);
-    }
-
-    #[test]
-    fn tokens_survive_the_vault() {
-        let tokens = Tokens { access: Secret::new("a"), refresh: Secret::new("r"), until: Wall(5) };
-        assert_eq!(Tokens::from_text(&tokens.to_text()), Some(tokens));
-        assert_eq!(Tokens::from_text("{}"), None);
-    }
-
-    #[test]
-    fn f06_only_whole_tenge_leave_the_house() {
-        assert_eq!(whole_tenge(Tiyn(500_000)), Ok(5_000));
-        for bad in [Tiyn(500_050), Tiyn(0), Tiyn(-100), Tiyn(300_000_000_000)] {
-            assert_eq!(whole_tenge(bad).unwrap_err().code, "bad_amount");
+            assert_eq!(has_ip(address), is_ip, "{address}");
         }
     }
 }

@@ -12,7 +12,7 @@ const THIN = "\u202f";
 const view = {
   lang: localStorage.getItem("lang") || "", words: {},
   status: null, orders: null, payments: [], jobs: [], order: null,
-  chosen: decodeURIComponent(location.hash.slice(1)), search: "", step: "", phone: "", busy: "",
+  chosen: decodeURIComponent(location.hash.slice(1)), search: "", step: "", phone: "", amount: "", tendered: "", busy: "",
   allQuestions: false, offline: false, ordersAway: false, fetched: {}, drawn: {},
 };
 
@@ -78,7 +78,7 @@ async function call(method, path, body, headers) {
       body: body && JSON.stringify(body),
     });
     const json = await reply.json().catch(() => null);
-    if (!reply.ok) throw Object.assign(new Error((json && (json.detail || json.title)) || String(reply.status)), { status: reply.status });
+    if (!reply.ok) throw Object.assign(new Error((json && (json.title || json.detail)) || String(reply.status)), { status: reply.status });
     return json || {};
   } finally {
     clearTimeout(timer);
@@ -179,8 +179,18 @@ async function act(name, action) {
   }
 }
 
+/** What this press asks for, in tiyn: the part that was typed, or all that is left. */
+function wanted(rest) {
+  const typed = tiyn(view.amount || 0);
+  return typed > 0 ? typed : rest;
+}
+
+const decimal = (value) => (value % 100 ? `${Math.floor(value / 100)}.${String(value % 100).padStart(2, "0")}` : Math.floor(value / 100));
+
 function collect(order, tender) {
   const body = { order_id: order.order_id, tender };
+  if (tiyn(view.amount || 0) > 0) body.amount = decimal(tiyn(view.amount));
+  if (tender === "cash" && tiyn(view.tendered || 0) > 0) body.tendered = decimal(tiyn(view.tendered));
   if (tender === "kaspi_invoice") body.phone = "7" + view.phone;
   const press = pressKey({ ...body, due: order.due, paid: order.paid });
   return act(tender, async () => {
@@ -188,8 +198,7 @@ function collect(order, tender) {
       const payment = await call("POST", "/api/v1/payments", body, { "Idempotency-Key": press.key });
       press.answered();
       if (view.order && view.order.order_id === order.order_id) view.order = { ...view.order, payment };
-      view.step = "";
-      view.phone = "";
+      Object.assign(view, { step: "", phone: "", amount: "", tendered: "" });
     } catch (error) {
       if (error.status && error.status < 500) press.answered();
       throw error;
@@ -199,7 +208,7 @@ function collect(order, tender) {
 
 function choose(id) {
   if (view.chosen === id) return;
-  Object.assign(view, { chosen: id, step: "", phone: "" });
+  Object.assign(view, { chosen: id, step: "", phone: "", amount: "", tendered: "" });
   view.order = (view.orders || []).find((order) => order.order_id === id) || null;
   history.replaceState(null, "", id ? `#${encodeURIComponent(id)}` : location.pathname);
   drawAll();
@@ -232,7 +241,7 @@ function drawBar() {
     make("button", { "aria-pressed": String(lang === view.lang), onclick: () => speak(lang) }, title)));
 }
 
-const isUnclear = (question) => (question.choices || []).includes("paid");
+const isUnclear = (question) => (question.choices || []).some((choice) => choice === "paid" || choice === "returned");
 
 function drawQuestions() {
   const questions = (view.status && view.status.questions) || [];
@@ -294,8 +303,13 @@ function orderOfPayment(id) {
 /** What is paid of an order in tiyn: a POS that is away, or has closed the order, must not make a paid order look open. */
 function paidOf(order) {
   const paid = view.payments.filter((one) => one.order_id === order.order_id && one.state === "paid");
-  return Math.max(tiyn(order.paid), paid.reduce((all, one) => all + tiyn(one.amount_paid ?? one.amount), 0));
+  const all = paid.reduce((sum, one) => sum + tiyn(one.amount_paid ?? one.amount), 0);
+  // Once paid in full it stays paid, whatever went back of it: what comes next is a new order.
+  return Math.max(tiyn(order.paid), all >= tiyn(order.due) ? all : all - paid.reduce((sum, one) => sum + returnedOf(one), 0));
 }
+
+/** What surely went back of a payment, in tiyn. */
+const returnedOf = (payment) => (payment.refunds || []).reduce((all, one) => all + tiyn(one.returned), 0);
 
 function drawPanel() {
   const order = view.order || (view.fetched.orders && orderOfPayment(view.chosen));
@@ -306,7 +320,7 @@ function drawPanel() {
   const payment = paymentOf(order);
   const { age_s: _, ...steady } = payment || {};
   const paid = paidOf(order);
-  draw("panel", [order.order_id, order.number, order.due, paid, order.lines, steady, view.step, view.busy], () => {
+  draw("panel", [order.order_id, order.number, order.due, paid, order.lines, steady, view.step, view.step === "part" ? "" : view.amount, view.busy], () => {
     const rest = tiyn(order.due) - paid;
     return [
       make("div", { class: "head" }, make("div", {}, make("h1", {}, word("page.order", { number: order.number })),
@@ -349,28 +363,68 @@ function actions(order, payment, rest) {
   if (paid) {
     return [make("div", { class: "live" }, make("span", { class: "tick" }, "✓"),
       make("div", { class: "text" }, `${word(payment.late ? "paid_late" : "state.paid")} ${money(payment.amount_paid ?? payment.amount)}`,
-        make("small", {}, track(payment)))),
-    make("button", { class: "tender first", onclick: () => choose("") }, word("page.done"))];
+        make("small", {}, payment.change && tiyn(payment.change) > 0 ? word("page.change", { amount: sum(payment.change) }) : null, track(payment)))),
+    make("div", { class: "tenders" }, make("button", { class: "tender first", onclick: () => choose("") }, word("page.done")),
+      ...refundable(order).map((one) => make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => giveBack(one) },
+        `${word("page.refund")} · ${word(`tender.${one.tender}`)} ${money(one.refundable)}`)))];
   }
   const why = state && state !== "paid" ? (payment.reason && payment.reason.text) || word(`state.${state}`) : "";
   const note = why ? make("div", { class: "note" }, why) : null;
   if (view.step === "phone") return [phoneForm(order)];
-  if (view.step === "cash") {
-    return [make("div", { class: "tenders" },
-      make("button", { class: "tender first", disabled: !!view.busy, onclick: () => collect(order, "cash") }, word("page.cash_confirm", { amount: written(rest) })),
-      make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => step("") }, word("page.back")))];
-  }
-  return [note, make("div", { class: "tenders" },
+  if (view.step === "cash") return [cashForm(order, wanted(rest))];
+  if (view.step === "part") return [partForm(rest)];
+  const part = wanted(rest) < rest ? make("div", { class: "note" }, `${word("page.part")}: ${written(wanted(rest))}${THIN}₸`) : null;
+  return [note, part, make("div", { class: "tenders" },
     make("button", { class: "tender first", disabled: !!view.busy, onclick: () => collect(order, "kaspi_terminal") },
       view.busy === "kaspi_terminal" ? word("page.sending") : word("page.terminal")),
     make("button", { class: "tender", disabled: !!view.busy, onclick: () => step("phone") }, word("page.invoice")),
-    make("button", { class: "tender", disabled: !!view.busy, onclick: () => step("cash") }, word("page.cash")))];
+    make("button", { class: "tender", disabled: !!view.busy, onclick: () => step("cash") }, word("page.cash")),
+    make("button", { class: "tender wide plain", disabled: !!view.busy, onclick: () => (view.amount ? (view.amount = "", step("")) : step("part")) },
+      word(view.amount ? "page.whole" : "page.part")))];
+}
+
+/** Payments of an order of which money may still go back. */
+const refundable = (order) => view.payments.filter((one) => one.order_id === order.order_id && tiyn(one.refundable) > 0);
+
+/** A field for a sum in tenge. */
+function sumField(name, label, changed) {
+  const input = make("input", { id: name, inputmode: "decimal", autocomplete: "off", maxlength: 12, "aria-label": label });
+  input.value = view[name];
+  input.addEventListener("input", () => { view[name] = input.value.replace(",", ".").replace(/[^\d.]/g, ""); changed(); });
+  return make("label", {}, label, input);
+}
+
+/** Part of the sum: several guests, or Kaspi and cash. */
+function partForm(rest) {
+  const go = make("button", { class: "tender first", onclick: () => step("") }, word("page.part"));
+  const fit = () => { const typed = tiyn(view.amount || 0); go.disabled = typed <= 0 || typed > rest; };
+  const form = make("div", { class: "sums" }, sumField("amount", word("page.amount"), fit),
+    make("div", { class: "note" }, word("page.part_hint", { amount: written(rest) })),
+    make("div", { class: "pair" }, make("button", { class: "plain", onclick: () => { view.amount = ""; step(""); } }, word("page.back")), go));
+  fit();
+  return form;
+}
+
+/** Cash: what the guest hands over, and the change. */
+function cashForm(order, due) {
+  const change = make("div", { class: "change" });
+  const go = make("button", { class: "tender first", onclick: () => collect(order, "cash") }, word("page.cash_confirm", { amount: written(due) }));
+  const fit = () => {
+    const given = tiyn(view.tendered || 0);
+    change.textContent = given > due ? word("page.change", { amount: written(given - due) }) : "";
+    go.disabled = !!view.busy || (given > 0 && given < due);
+  };
+  const form = make("div", { class: "sums" }, sumField("tendered", word("page.tendered"), fit), change,
+    make("div", { class: "pair" }, make("button", { class: "plain", disabled: !!view.busy, onclick: () => step("") }, word("page.back")), go));
+  fit();
+  return form;
 }
 
 function step(name) {
   view.step = name;
   drawAll();
-  if (name === "phone" && at("phone") && matchMedia("(hover: hover)").matches) at("phone").focus();
+  const field = { phone: "phone", part: "amount", cash: "tendered" }[name];
+  if (field && at(field) && matchMedia("(hover: hover)").matches) at(field).focus();
 }
 
 function waiting(payment) {
@@ -380,7 +434,7 @@ function waiting(payment) {
     : payment.phone ? word("page.on_phone", { phone: payment.phone }) : "";
   return make("div", { class: "stack" }, make("div", { class: "live" }, make("span", { class: "ring" }),
     make("div", { class: "text" }, word(`state.${payment.state}`), hint && make("small", {}, hint)), timer(payment)),
-  make("div", { class: "tenders" }, make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => act("cancel", () =>
+  payment.may_cancel && make("div", { class: "tenders" }, make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => act("cancel", () =>
     call("POST", `/api/v1/payments/${encodeURIComponent(payment.id)}/cancel`, {})) },
   word(view.busy === "cancel" ? "page.cancelling" : "page.cancel"))));
 }
@@ -441,6 +495,10 @@ function track(payment) {
     const look = receipt.state === "confirmed" ? "good" : ["suspect", "held"].includes(receipt.state) ? "look" : "";
     steps.push([`${word("document.receipt")}: ${word(`print.${receipt.state}`).toLowerCase()}`, look]);
   }
+  for (const refund of payment.refunds || []) {
+    if (refund.state === "done") steps.push([word("page.refunded", { amount: sum(refund.returned) }), ""]);
+    else if (refund.state !== "cancelled") steps.push([(refund.reason && refund.state === "failed" && refund.reason.text) || refund.state_text, refund.state === "unresolved" ? "firm" : "look"]);
+  }
   return make("div", { class: "track" }, steps.map(([text, look]) => make("span", { class: look }, text)));
 }
 
@@ -463,7 +521,7 @@ function drawJobs() {
   const jobs = view.jobs.filter((job) => !["sending", "sent", "confirmed", "done"].includes(job.state));
   draw("jobs", [jobs, view.busy], () => jobs.length ? [make("h2", {}, word("page.jobs")), ...jobs.map((job) => make("div", { class: "job" },
     make("div", { class: "text" }, make("b", {}, job.text || word(`job.${job.state}`)),
-      [job.document ? word(`document.${job.document}`) : word(`job.${job.kind}`), job.order_number && `№${THIN}${job.order_number}`, job.target,
+      [job.document ? word(`document.${job.document.split(":")[0]}`) : word(`job.${job.kind}`), job.order_number && `№${THIN}${job.order_number}`, job.target,
         job.tries > 1 && word("page.tries", { tries: job.tries })].filter(Boolean).join(" · ")),
     make("button", { disabled: !!view.busy, onclick: () => act("retry", () => call("POST", `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`, {})) },
       word("page.retry"))))] : []);
@@ -472,7 +530,8 @@ function drawJobs() {
 // ---- a person's answer: a name and a reason always; a number for "paid", a second yes for "not paid"
 
 function answer(question) {
-  const dialog = at("dialog"), unclear = isUnclear(question);
+  const dialog = at("dialog"), unclear = isUnclear(question), ofRefund = unclear && !!question.refund;
+  const [yes, no] = ofRefund ? ["returned", "not_returned"] : ["paid", "not_paid"];
   const filled = { by: "", because: "", transaction: "" };
   let outcome = unclear ? "" : "done", sure = false;
   const field = (name) => {
@@ -481,29 +540,73 @@ function answer(question) {
   };
   const pick = (name) => { outcome = name; sure = false; show(); };
   const send = async () => {
-    const needed = ["by", "because", ...(outcome === "paid" ? ["transaction"] : [])];
+    const needed = ["by", "because", ...(outcome === yes ? ["transaction"] : [])];
     if (needed.some((name) => !filled[name].trim())) { toast(word("page.fill_in")); return; }
-    if (outcome === "not_paid" && !sure) { sure = true; show(); return; }
+    if (outcome === no && !sure) { sure = true; show(); return; }
     const body = { by: filled.by.trim(), because: filled.because.trim() };
-    const path = unclear && question.payment ? `/api/v1/payments/${encodeURIComponent(question.payment)}/answer`
+    const path = ofRefund ? `/api/v1/refunds/${encodeURIComponent(question.refund)}/answer`
+      : unclear && question.payment ? `/api/v1/payments/${encodeURIComponent(question.payment)}/answer`
       : `/api/v1/questions/${encodeURIComponent(question.id)}/answer`;
-    if (unclear) Object.assign(body, { outcome }, outcome === "paid" && { transaction: filled.transaction.trim() });
+    if (unclear) Object.assign(body, { outcome }, outcome === yes ? { transaction: filled.transaction.trim() } : { confirmed: sure });
     if (await act("answer", () => call("POST", path, body))) dialog.close();
   };
   const show = () => {
     const choice = (name) => make("button", { type: "button", disabled: !question.may_answer, "aria-pressed": String(outcome === name), onclick: () => pick(name) }, word(`page.${name}`));
     dialog.replaceChildren(...[
-      make("h1", {}, unclear ? `${word("page.answer_title")} ${ordered(question)}${money(question.amount)}` : question.text),
+      make("h1", {}, unclear ? `${word(ofRefund ? "page.refund_answer_title" : "page.answer_title")} ${ordered(question)}${money(question.amount)}` : question.text),
       make("p", {}, question.may_answer ? word("page.answer_hint") : word("page.answer_wait")),
-      unclear && make("div", { class: "choices" }, choice("paid"), choice("not_paid")),
-      outcome && field("by"), outcome && field("because"), outcome === "paid" && field("transaction"),
-      sure && make("div", { class: "note" }, word("page.sure_hint")),
+      unclear && make("div", { class: "choices" }, choice(yes), choice(no)),
+      outcome && field("by"), outcome && field("because"), outcome === yes && field("transaction"),
+      sure && make("div", { class: "note" }, word(ofRefund ? "page.sure_refund_hint" : "page.sure_hint")),
       make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")),
         outcome && make("button", { type: "button", class: sure ? "go sure" : "go", onclick: send },
-          sure ? word("page.sure_not_paid", { amount: sum(question.amount) }) : word(outcome === "done" ? "page.mark_done" : `page.${outcome}`))),
+          sure ? word(`page.sure_${no}`, { amount: sum(question.amount) }) : word(outcome === "done" ? "page.mark_done" : `page.${outcome}`))),
     ].filter(Boolean));
   };
   show();
+  if (!dialog.open) dialog.showModal();
+}
+
+// ---- money back: a name and a reason always; the number where a person has refunded in Kaspi Pay already
+
+function giveBack(payment) {
+  const dialog = at("dialog"), byHand = payment.tender !== "cash";
+  const filled = { by: "", because: "", transaction: "", amount: String(decimal(tiyn(payment.refundable))) };
+  const go = make("button", { type: "button", class: "go" });
+  const fit = () => {
+    const value = tiyn(filled.amount);
+    go.textContent = word("page.refund_go", { amount: written(value) });
+    go.disabled = value <= 0 || value > tiyn(payment.refundable);
+  };
+  const field = (name, label) => {
+    const input = make("input", { value: filled[name], autocomplete: "off", maxlength: 200, inputmode: name === "amount" ? "decimal" : null });
+    input.addEventListener("input", () => { filled[name] = name === "amount" ? input.value.replace(",", ".") : input.value; fit(); });
+    return make("label", {}, label, input);
+  };
+  go.addEventListener("click", async () => {
+    if (!filled.by.trim() || !filled.because.trim()) { toast(word("page.fill_in")); return; }
+    const body = { amount: decimal(tiyn(filled.amount)), by: filled.by.trim(), because: filled.because.trim() };
+    if (filled.transaction.trim()) body.transaction = filled.transaction.trim();
+    const press = pressKey({ refund: payment.id, left: payment.refundable, ...body });
+    const done = await act("refund", async () => {
+      try {
+        await call("POST", `/api/v1/payments/${encodeURIComponent(payment.id)}/refund`, body, { "Idempotency-Key": press.key });
+        press.answered();
+      } catch (error) {
+        if (error.status && error.status < 500) press.answered();
+        throw error;
+      }
+    });
+    if (done) dialog.close();
+  });
+  dialog.replaceChildren(...[
+    make("h1", {}, `${word("page.refund_title")} ${ordered(payment)}${money(payment.amount_paid ?? payment.amount)}`),
+    make("p", {}, word("page.refund_hint", { amount: sum(payment.refundable) })),
+    field("amount", word("page.amount")), field("by", word("page.by")), field("because", word("page.because")),
+    byHand && field("transaction", word("page.refund_hand")),
+    make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")), go),
+  ].filter(Boolean));
+  fit();
   if (!dialog.open) dialog.showModal();
 }
 

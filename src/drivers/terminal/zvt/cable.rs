@@ -40,7 +40,7 @@ impl WireCable {
 }
 
 fn closed() -> Loss {
-    Loss::NotSent("the line is closed".to_owned())
+    Loss::NotSent("the line is closed".to_owned().into())
 }
 
 impl Cable for WireCable {

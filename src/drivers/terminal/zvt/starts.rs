@@ -86,6 +86,7 @@ impl Mark {
             transaction: self.number(),
             source: "terminal".to_owned(),
             detail: self.detail.clone(),
+            tendered: None,
         })
     }
 

@@ -378,7 +378,7 @@ const TABLE: &[Row] = &[
         "The partner is not taking requests now: it will be sent later"),
     ("too_many", "Сұраулар тым көп: кейін қайта жіберіледі", "Слишком много запросов: отправим позже",
         "Too many requests: it will be sent later"),
-    ("terminal_silent", "Терминал жауап бермейді: қуатын және кабелін тексеріңіз", "Терминал не отвечает: проверьте питание и кабель",
+    ("line_silent", "Терминал жауап бермейді: қуатын және кабелін тексеріңіз", "Терминал не отвечает: проверьте питание и кабель",
         "The terminal does not answer: check power and cable"),
     ("terminal_working", "Терминал басқа әрекетпен бос емес: аяқталғанын күтіңіз", "Терминал занят другим действием: дождитесь конца",
         "The terminal is busy with something else: wait until it ends"),

@@ -586,7 +586,7 @@ fn a_probe_tells_green_yellow_and_red_and_starts_nothing() {
     bench.terminal.cut(true);
     seen.push(code(done(bench.driver.probe(NOW))));
     let words =
-        ["good", "warns terminal_attention", "warns terminal_working", "bad terminal_attention", "bad terminal_silent"];
+        ["good", "warns terminal_attention", "warns terminal_working", "bad terminal_attention", "bad line_silent"];
     assert_eq!(seen, words);
     assert_eq!((bench.terminal.payments_begun(), bench.terminal.books().len()), (0, 0));
 }

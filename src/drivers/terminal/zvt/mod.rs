@@ -188,7 +188,7 @@ impl Zvt {
     fn silent<T>(&mut self, care: Care) -> Outcome<T> {
         self.hang_up();
         match care {
-            Care::Harmless => Outcome::NotSent(Reason::new("terminal_silent", "")),
+            Care::Harmless => Outcome::NotSent(Reason::new("line_silent", "")),
             Care::Money => Outcome::Unknown(Reason::new("link_lost", "the terminal fell silent")),
         }
     }

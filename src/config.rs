@@ -3,6 +3,7 @@
 //! Secrets are never values: a key names a file, under `$CREDENTIALS_DIRECTORY` where systemd sets it, else beside the configuration.
 
 use crate::drivers::{Build, KINDS, Key, Kind, Setup, Takes, Value, Vault};
+use crate::host::clock::Clock;
 use crate::host::secret::{BadSecret, Secret};
 use crate::transport::address::Address;
 use jiff::tz::TimeZone;
@@ -239,6 +240,7 @@ impl Config {
         vault: Arc<dyn Vault>,
         installation: &str,
         utc_offset_s: i32,
+        clock: &Clock,
     ) -> Result<Setup, Fault> {
         let mut secrets = BTreeMap::new();
         for (key, files) in &device.secret_files {
@@ -258,6 +260,7 @@ impl Config {
             vault,
             installation: installation.to_owned(),
             utc_offset_s,
+            clock: clock.clone(),
         })
     }
 

@@ -299,7 +299,7 @@ impl Devices {
         let Tunnel::None = config.tunnel;
         let offset_s = office.rules.utc_offset_s(office.clock.wall());
         let vault = Arc::new(LedgerVault(office.clone()));
-        let setup = |device: &Device| config.setup(device, vault.clone(), installation, offset_s);
+        let setup = |device: &Device| config.setup(device, vault.clone(), installation, offset_s, &office.clock);
         let mut devices = Devices {
             terminals: Vec::new(),
             clouds: Vec::new(),

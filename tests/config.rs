@@ -4,6 +4,7 @@
 
 use kassad::config::{Config, Dialect, Role};
 use kassad::drivers::{BadSetup, Build, Key, Kind, Takes, Value};
+use kassad::host::clock::Clock;
 use std::path::{Path, PathBuf};
 
 const fn key(name: &'static str, takes: Takes, required: bool, help: &'static str) -> Key {
@@ -184,7 +185,7 @@ fn f29_the_sandbox_word_is_refused_with_a_real_partner() {
     };
     let real = kassad::config::Config::parse(&text("https://api.aipay.kz/v1"), folder.path()).unwrap();
     let setup = |config: &kassad::config::Config| {
-        config.setup(&config.clouds[0], std::sync::Arc::new(NoVault), "test", 0).map(drop)
+        config.setup(&config.clouds[0], std::sync::Arc::new(NoVault), "test", 0, &Clock::machine()).map(drop)
     };
     assert!(setup(&real).unwrap_err().problem.contains("sandbox"));
     assert!(real.bot_secrets(&real.bots[0]).is_err());

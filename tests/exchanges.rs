@@ -16,6 +16,7 @@ use kassad::drivers::{
     Act, Asked, Build, Closing, Collect, Forged, GiveBack, Headers, KINDS, Setup, Standing, Terminal, Value, Vault,
     WebhookScheme, signature,
 };
+use kassad::host::clock::Clock;
 use kassad::host::secret::Secret;
 use kassad::transport::web::Answer;
 use proptest::prelude::*;
@@ -421,6 +422,7 @@ fn setup(address: &str, vault: Arc<Memory>) -> Setup {
         vault,
         installation: "kassad-7f".to_owned(),
         utc_offset_s: OFFSET_S,
+        clock: Clock::machine(),
     }
 }
 

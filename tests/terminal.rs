@@ -124,6 +124,7 @@ impl Desk {
             vault: self.vault.clone(),
             installation: "kassad-7f".to_owned(),
             utc_offset_s: 5 * 3600,
+            clock: kassad::host::clock::Clock::machine(),
         }
     }
 

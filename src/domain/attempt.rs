@@ -94,6 +94,8 @@ pub struct Evidence {
 pub enum Event {
     /// The worker is about to act; committed before the first byte.
     Dispatched,
+    /// Not sent yet, and already known by what name it can be asked about; nothing else changes.
+    Named(Handle),
     /// The partner took it and named it.
     Accepted(Handle),
     /// The partner named it after we had lost its answer (a notice or a search that carries our reference).
@@ -152,6 +154,7 @@ impl Attempt {
         match self.state {
             State::Planned => match event {
                 Event::Dispatched => Ok(self.to(State::Sent, None)),
+                Event::Named(handle) => Ok(Attempt { handle: Some(handle), ..self.clone() }),
                 Event::NotSent(reason) => Ok(self.to(State::Planned, Some(reason))),
                 Event::Declined(reason) => Ok(self.to(State::Failed, Some(reason))),
                 Event::Withdrawn(reason) => Ok(self.to(State::Cancelled, Some(reason))),
@@ -177,7 +180,7 @@ impl Attempt {
                 Event::Unknown(reason) => Ok(self.to(State::Unresolved, Some(reason))),
                 // A notice named it while the create was on its way: the partner has it, whatever the reply says.
                 Event::NotSent(_) => Ok(self.clone()),
-                Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
+                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
             // Over for us, but the partner's record may still say that the guest paid (F05).
             State::Failed | State::Cancelled | State::Expired => match event {
@@ -191,7 +194,7 @@ impl Attempt {
                 | Event::Pending
                 | Event::Unknown(_)
                 | Event::NotSent(_) => Ok(self.clone()),
-                Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
+                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
             // The ratchet: nothing leads back (I3). Only a refund reduces what was paid.
             State::Paid => match event {
@@ -209,7 +212,7 @@ impl Attempt {
                 | Event::Accepted(_)
                 | Event::NotSent(_)
                 | Event::Recognised(_) => Ok(self.clone()),
-                Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
+                Event::Dispatched | Event::Named(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
         }
     }

@@ -8,6 +8,7 @@ use crate::domain::money::Tiyn;
 use crate::domain::order::{Phone, Snapshot, Tender};
 use crate::domain::outcome::{Outcome, Reason};
 use crate::domain::time::Wall;
+use crate::host::clock::Clock;
 use crate::host::secret::Secret;
 use crate::transport::Loss;
 use futures_util::future::BoxFuture;
@@ -122,6 +123,11 @@ pub trait Terminal: Send {
     fn abilities(&self) -> TerminalAbilities;
     /// Makes sure that we may talk to the device: registers (blocks until the tap on its screen) or refreshes tokens. `Refused` has the cure in its detail.
     fn prepare(&mut self, now: Wall) -> BoxFuture<'_, Outcome<()>>;
+    /// The name by which the next start can be asked about even when its answer is lost, where the device's protocol allows one; after
+    /// [`Terminal::prepare`]. The caller commits it before the start.
+    fn handle_before(&self, _reference: &Reference) -> Option<Handle> {
+        None
+    }
     /// Shows the amount on the device. Returns as soon as the device accepted it; the caller commits the handle before the first inquiry.
     /// Busy is `NotSent` with code `busy`.
     fn start<'a>(&'a mut self, ask: &'a Collect) -> BoxFuture<'a, Outcome<Handle>>;
@@ -289,6 +295,8 @@ pub struct Setup {
     pub installation: String,
     /// The shop's offset from UTC in seconds, for partners that write local times.
     pub utc_offset_s: i32,
+    /// Time for the wires that a driver opens itself: their deadlines are the protocol's.
+    pub clock: Clock,
 }
 
 /// A value of the configuration.
@@ -417,6 +425,7 @@ impl Setup {
 /// The registry: adding a driver is one file and one line here.
 pub const KINDS: &[Kind] = &[
     terminal::kaspi_smart_pos::KIND,
+    terminal::zvt::KIND,
     invoice::aipay::KIND,
     pos::poster::KIND,
     printer::escpos::KIND,

@@ -206,6 +206,24 @@ pub fn send(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId) -> Result<Option<Att
     tx.save_attempt(&row, &next, true).map(Some)
 }
 
+/// As [`send`], with the name by which the device can be asked later, where that is known before the first byte: a start whose answer is
+/// lost is then asked about like any other.
+pub fn send_named(
+    tx: &Tx<'_>,
+    rules: &Rules,
+    attempt: AttemptId,
+    handle: Option<Handle>,
+) -> Result<Option<AttemptRow>, Fault> {
+    let row = tx.attempt(attempt)?;
+    if let (State::Planned, Some(handle)) = (row.attempt.state, handle) {
+        let next = row.attempt.apply(Event::Named(handle))?;
+        if next != row.attempt {
+            tx.save_attempt(&row, &next, true)?;
+        }
+    }
+    send(tx, rules, attempt)
+}
+
 /// Keeps the partner's name of an attempt, and claims the notices that came before it (F02), in one transaction.
 pub fn accepted(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, handle: Handle) -> Result<AttemptRow, Fault> {
     let row = conclude(tx, rules, attempt, Event::Accepted(handle))?;
@@ -269,6 +287,7 @@ fn second_look(tx: &Tx<'_>, row: &AttemptRow, event: Event) -> Result<AttemptRow
         Event::Accepted(_)
         | Event::Recognised(_)
         | Event::Dispatched
+        | Event::Named(_)
         | Event::NotSent(_)
         | Event::Pending
         | Event::Unknown(_) => return Ok(row.clone()),

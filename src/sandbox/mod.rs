@@ -25,6 +25,7 @@ pub mod restaurant;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+pub mod zvt;
 
 use aipay::{AiPay, AiPayOptions};
 use authority::Identity;

@@ -235,7 +235,10 @@ impl Desk {
         if let Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) = prepared {
             return self.not_started(row, reason).await;
         }
-        let Some(row) = self.office.writer.decide(move |tx| collect::send(tx, &rules, id)).await? else {
+        let handle = self.driver.handle_before(&row.reference);
+        let Some(row) =
+            self.office.writer.decide(move |tx| collect::send_named(tx, &rules, id, handle.clone())).await?
+        else {
             return Ok(());
         };
         let ask = Collect {

@@ -149,7 +149,7 @@ impl Table {
                 };
                 self.got += row.refund.returned().0;
                 if row.refund.state == refund::State::Planned {
-                    self.ledger.decide(NOW, |tx| give_back::send(tx, row.id)).unwrap();
+                    self.ledger.decide(NOW, |tx| give_back::send(tx, row.id, None)).unwrap();
                     self.refunds.push(row.id);
                 }
             }

@@ -95,6 +95,8 @@ impl State {
 /// What can happen to a refund.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// The terminal's driver names it before it acts, where the name does not come from the partner.
+    Named(Handle),
     /// The worker is about to act; committed before the first byte.
     Dispatched,
     /// The partner took it and named it.
@@ -150,6 +152,7 @@ impl Refund {
     pub fn apply(&self, event: Event) -> Result<Refund, Illegal> {
         match self.state {
             State::Planned => match event {
+                Event::Named(handle) => Ok(Refund { handle: Some(handle), ..self.clone() }),
                 Event::Dispatched => Ok(self.to(State::Sent, None)),
                 Event::NotSent(reason) => Ok(self.to(State::Planned, Some(reason))),
                 Event::Declined(reason) => Ok(self.to(State::Failed, Some(reason))),
@@ -171,7 +174,9 @@ impl Refund {
                 Event::Pending if self.handle.is_some() => Ok(self.to(State::Waiting, None)),
                 Event::Pending | Event::NotSent(_) => Ok(self.clone()),
                 Event::Unknown(reason) => Ok(self.to(State::Unresolved, Some(reason))),
-                Event::Dispatched | Event::Withdrawn(_) => Err(Illegal { state: self.state, event: Box::new(event) }),
+                Event::Named(_) | Event::Dispatched | Event::Withdrawn(_) => {
+                    Err(Illegal { state: self.state, event: Box::new(event) })
+                }
             },
             State::Failed | State::Cancelled => match event {
                 Event::Returned(proof) => Ok(self.done(proof, true)),
@@ -179,7 +184,7 @@ impl Refund {
                 Event::NotSent(_) | Event::Declined(_) | Event::Withdrawn(_) | Event::Pending | Event::Unknown(_) => {
                     Ok(self.clone())
                 }
-                Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
+                Event::Named(_) | Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
             // The ratchet: money that went back does not come again.
             State::Done => match event {
@@ -190,7 +195,7 @@ impl Refund {
                 | Event::Withdrawn(_)
                 | Event::Pending
                 | Event::Unknown(_) => Ok(self.clone()),
-                Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
+                Event::Named(_) | Event::Dispatched => Err(Illegal { state: self.state, event: Box::new(event) }),
             },
         }
     }
@@ -229,6 +234,7 @@ mod tests {
     fn any_event() -> impl Strategy<Value = Event> {
         let reason = || Reason::new("test", "");
         prop_oneof![
+            Just(Event::Named(Handle("n".into()))),
             Just(Event::Dispatched),
             Just(Event::Accepted(Handle("h".into()))),
             Just(Event::NotSent(reason())),

@@ -161,13 +161,18 @@ fn keeps_the_close(tx: &Tx<'_>, row: &AttemptRow, amount: Tiyn) -> Result<(), Fa
     Ok(())
 }
 
-/// `planned → sent`, committed before the first byte. `None` when somebody dropped it meanwhile.
-pub fn send(tx: &Tx<'_>, refund: RefundId) -> Result<Option<RefundRow>, Fault> {
+/// `planned → sent`, with the driver's own name of it where it has one before it acts; committed before the first byte. `None` when
+/// somebody dropped it meanwhile.
+pub fn send(tx: &Tx<'_>, refund: RefundId, handle: Option<Handle>) -> Result<Option<RefundRow>, Fault> {
     let row = tx.refund(refund)?;
     if row.refund.state != State::Planned {
         return Ok(None);
     }
-    let next = row.refund.apply(Event::Dispatched)?;
+    let named = match handle {
+        Some(handle) => row.refund.apply(Event::Named(handle))?,
+        None => row.refund.clone(),
+    };
+    let next = named.apply(Event::Dispatched)?;
     tx.save_refund(&row, &next, true).map(Some)
 }
 

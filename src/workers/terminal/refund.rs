@@ -62,7 +62,8 @@ impl Desk {
             self.refund_not_started(id, since, reason).await?;
             return Ok(true);
         }
-        let Some(row) = self.office.writer.decide(move |tx| refund::send(tx, id)).await? else {
+        let handle = self.driver.handle_before(&row.reference);
+        let Some(row) = self.office.writer.decide(move |tx| refund::send(tx, id, handle)).await? else {
             return Ok(true);
         };
         self.give_back(&row, since).await?;

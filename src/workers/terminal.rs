@@ -181,7 +181,9 @@ impl Desk {
 
     fn pace(&mut self, id: AttemptId) -> &mut Pace {
         let now = self.office.clock.now();
-        self.paces.entry(id).or_insert(Pace { since: now, next: now, settled: None, back_off: BackOff::default() })
+        // What is met for the first time may come from before a restart, where it was settled a moment ago: the gap begins now.
+        let settled = Some(now);
+        self.paces.entry(id).or_insert(Pace { since: now, next: now, settled, back_off: BackOff::default() })
     }
 
     /// Makes sure that we may talk to the terminal, and says on the page how it is.
@@ -313,6 +315,11 @@ impl Desk {
         let now = self.office.clock.now();
         let (patience, gap) = (self.abilities.patience, self.abilities.inquire_gap);
         let is_slow = now.since(self.pace(row.id).since) >= patience;
+        // A question that was not answered: the page says what stands in the way, a certificate or a cable.
+        let trouble = match &answer {
+            Outcome::Done(_) => None,
+            Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => Some(reason.clone()),
+        };
         let event = match answer {
             Outcome::Done(Standing::Pending(_)) if is_slow => Event::Unknown(Reason::new("slow", "")),
             Outcome::Done(Standing::Pending(_)) => Event::Pending,
@@ -325,12 +332,9 @@ impl Desk {
             | Outcome::NotSent(reason)
             | Outcome::Unknown(reason) => Event::Unknown(Reason::new(&reason.code, "")),
         };
-        let is_up =
-            !matches!(&event, Event::Unknown(reason) if ["link_lost", "no_link"].contains(&reason.code.as_str()));
-        if is_up {
-            self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
-        } else {
-            self.office.devices.set(&self.name, "terminal", "down", "link_lost", "");
+        match trouble {
+            None => self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0),
+            Some(reason) => self.office.devices.set(&self.name, "terminal", "down", &reason.code, &reason.detail),
         }
         let after = self.conclude(row.id, event).await?;
         if !after.is_live() {

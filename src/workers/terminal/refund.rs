@@ -169,7 +169,9 @@ impl Desk {
 
     fn return_pace(&mut self, id: RefundId) -> &mut Pace {
         let now = self.office.clock.now();
-        self.returns.entry(id).or_insert(Pace { since: now, next: now, settled: None, back_off: BackOff::default() })
+        // As for payments: the gap between two settlings also holds over a restart.
+        let settled = Some(now);
+        self.returns.entry(id).or_insert(Pace { since: now, next: now, settled, back_off: BackOff::default() })
     }
 
     /// The next moment at which a refund needs this terminal.

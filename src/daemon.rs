@@ -14,6 +14,7 @@ use crate::http::{self, BotAccess, Door, Faces, Way};
 use crate::ledger::{Fault, Gate, Ledger, OpenFault, Reader, open_gate};
 use crate::transport::address::{Address, BadAddress};
 use crate::transport::web::{BadAddress as BadUrl, Trust, Web};
+use crate::transport::wire;
 use crate::workers::courier::{self, Bot, Dialect};
 use crate::workers::pos::Counter;
 use crate::workers::vault::LedgerVault;
@@ -358,7 +359,11 @@ impl Devices {
         }
         for (name, address, profile) in self.printers {
             office.devices.set(&name, "printer", "unknown", "", "");
-            hire(workers, &format!("printer {name}"), printer::run(office.clone(), name, address, profile));
+            hire(
+                workers,
+                &format!("printer {name}"),
+                printer::run(office.clone(), name, wire::Way::Address(address), profile),
+            );
         }
         let counter = self.pos.map(|(name, pos, poll)| {
             let counter = Counter::new(office.clone(), pos);
@@ -370,7 +375,9 @@ impl Devices {
         for (access, hears) in self.bots {
             let name = access.name.clone();
             match hears {
-                Some((web, bot)) => hire(workers, &format!("bot {name}"), courier::run(office.clone(), web, bot)),
+                Some((web, bot)) => {
+                    hire(workers, &format!("bot {name}"), courier::run(office.clone(), Box::new(web), bot))
+                }
                 None => hire(workers, &format!("bot {name}"), courier::run_silent(office.clone(), name)),
             }
             bots.push(access);

@@ -7,4 +7,5 @@ mod ledger;
 mod receipts;
 mod schema;
 mod shop;
+mod simulation;
 mod tidy;

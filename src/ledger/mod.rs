@@ -463,6 +463,13 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Lets the file grow to so many pages at most, `None` without an end, until it is opened anew: what a full disk does (F17).
+    pub fn cap_pages(&self, most: Option<u32>) -> Result<(), Fault> {
+        let sql = format!("PRAGMA max_page_count = {}", most.unwrap_or(u32::MAX - 1));
+        self.view.connection.query_row(&sql, [], |_| Ok(()))?;
+        Ok(())
+    }
+
     /// Stores a driver's own text. The journal tells that it changed, not what it holds.
     pub fn store_in_vault(&self, name: &str, value: &str) -> Result<(), Fault> {
         self.record("vault", 0, &serde_json::json!({ "name": name }))?;

@@ -1,6 +1,6 @@
 //! What nobody else owns: a person is asked when an attempt stayed unclear (I11), orphans are matched again or become questions (F02).
 
-use super::Office;
+use super::{Office, earliest, until};
 use crate::domain::attempt::State;
 use crate::domain::ids::{AttemptId, InboxId};
 use crate::flows::{intake, reconcile};
@@ -35,34 +35,50 @@ pub async fn run(office: Office) {
     }
 }
 
+/// Looks when something changed or becomes due, and no more often than each [`ROUND`]: a quiet shop costs nothing.
 async fn rounds(office: &Office) {
     let mut since = Since::default();
+    let mut ear = office.listen();
     loop {
-        if let Err(fault) = round(office, &mut since).await {
+        let next = round(office, &mut since).await.unwrap_or_else(|fault| {
             warn!(%fault, "a round of maintenance failed");
-        }
+            Some(office.clock.now())
+        });
         office.clock.sleep(ROUND).await;
+        tokio::select! {
+            biased;
+            () = until(&office.clock, next) => {}
+            _ = ear.changed_of(&["attempt", "inbox"]) => {}
+        }
     }
 }
 
-async fn round(office: &Office, since: &mut Since) -> Result<(), Fault> {
+/// Asks about everything that waits for long enough; returns when the next becomes due.
+async fn round(office: &Office, since: &mut Since) -> Result<Option<Monotonic>, Fault> {
     let now = office.clock.now();
+    let mut due = Vec::new();
     let unclear: Vec<AttemptId> = office.look(|view| {
         let rows = view.watched_all()?.into_iter();
         Ok(rows.filter(|row| row.attempt.state == State::Unresolved).map(|row| row.id).collect())
     })?;
     since.unclear.retain(|id, _| unclear.contains(id));
     for id in unclear {
-        if now.since(*since.unclear.entry(id).or_insert(now)) >= UNCLEAR_FOR {
+        let asked_at = since.unclear.entry(id).or_insert(now).plus(UNCLEAR_FOR);
+        if asked_at <= now {
             office.writer.decide(move |tx| reconcile::ask_a_person(tx, id)).await?;
+        } else {
+            due.push(asked_at);
         }
     }
     let orphans: Vec<InboxId> = office.look(|view| Ok(view.orphans()?.iter().map(|orphan| orphan.id).collect()))?;
     since.orphans.retain(|id, _| orphans.contains(id));
     for id in orphans {
-        if now.since(*since.orphans.entry(id).or_insert(now)) >= ORPHAN_FOR {
+        let asked_at = since.orphans.entry(id).or_insert(now).plus(ORPHAN_FOR);
+        if asked_at <= now {
             office.writer.decide(move |tx| intake::ask_about_orphan(tx, id)).await?;
+        } else {
+            due.push(asked_at);
         }
     }
-    Ok(())
+    Ok(earliest(due))
 }

@@ -12,7 +12,7 @@ use crate::ledger::Fault;
 use crate::ledger::outbox::{JobRow, JobState};
 use crate::transport::Loss;
 use crate::transport::address::Address;
-use crate::transport::wire::{Limits, Wire};
+use crate::transport::wire::{Limits, Way, Wire};
 use std::time::Duration;
 use tracing::{info, warn};
 
@@ -31,15 +31,15 @@ const LOOK_GAP: Duration = Duration::from_secs(10);
 struct Desk {
     office: Office,
     name: String,
-    address: Address,
+    way: Way,
     profile: Profile,
     back_off: BackOff,
 }
 
 /// Serves one printer until the daemon stops.
-pub async fn run(office: Office, name: String, address: Address, profile: Profile) {
+pub async fn run(office: Office, name: String, way: Way, profile: Profile) {
     let stop = office.stop.clone();
-    let mut desk = Desk { office, name, address, profile, back_off: BackOff::default() };
+    let mut desk = Desk { office, name, way, profile, back_off: BackOff::default() };
     desk.serve(&stop).await;
 }
 
@@ -121,7 +121,7 @@ impl Desk {
 
     /// An open wire to a printer that says it can print, or says nothing at all.
     async fn ready(&mut self) -> Result<Wire, Reason> {
-        let opened = Wire::open(&self.address, Limits::default(), &self.office.clock).await;
+        let opened = Wire::open_way(&self.way, Limits::default(), &self.office.clock).await;
         let mut wire = match opened {
             Ok(wire) => wire,
             Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => return Err(self.away(detail)),
@@ -198,7 +198,7 @@ impl Desk {
                 Ok(()) => Printed::Sent,
                 // All of it was accepted, and this printer proves nothing anyhow: one that hangs up rudely gets no second copy. A serial or
                 // USB line tells more: there the end of the paper is still in our machine.
-                Err(_) if matches!(self.address, Address::Tcp { .. }) => Printed::Sent,
+                Err(_) if matches!(self.way, Way::Address(Address::Tcp { .. })) => Printed::Sent,
                 Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => {
                     Printed::Suspect(Reason::new("link_lost", detail))
                 }

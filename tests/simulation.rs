@@ -142,6 +142,9 @@ fn simulation_of_days_at_the_counter() {
     }
     let (seen, broken) = run(&seeds);
     if let Some((plan, told)) = broken {
+        if number("KASSAD_SIM_SHRINK", 1) == 0 {
+            panic!("seed {}: {}\n{}", plan.seed, told.violations.join("\n"), told.trace.join("\n"));
+        }
         panic!("{}", report(plan, told));
     }
     for (what, count) in &seen {

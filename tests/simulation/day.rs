@@ -153,11 +153,6 @@ impl Day {
         if self.starts_at.is_some_and(|at| at <= now) && !self.start() {
             self.starts_at = Some(now.plus(Duration::from_secs(5)));
         }
-        let has_stopped = self.sim.world().is_stopping && !self.engine.lives(self.life);
-        if has_stopped {
-            self.sim.world().note("stopped kindly".to_owned());
-            self.cut();
-        }
     }
 
     fn cut(&mut self) {
@@ -166,7 +161,7 @@ impl Day {
         self.lock = None;
         {
             let mut world = self.sim.world();
-            (world.is_dead, world.is_stopping) = (false, false);
+            world.is_dead = false;
             world.tell("the power is gone");
         }
         if self.sim.0.plan.mutant == Some(Mutant::ForgetfulDisk) {
@@ -376,17 +371,15 @@ async fn machine_trouble(sim: Sim, ledger: PathBuf) {
             sim.world().violate("a second daemon took the ledger".to_owned());
         }
         if is_running && sim.strikes(Kind::Stop) {
-            sim.world().is_stopping = true;
-            let running = sim.running();
-            if let Some(running) = running.as_ref() {
+            let life = sim.running().as_ref().map(|running| {
                 running.stop.give();
+                running.life
+            });
+            // The longest farewell of `Daemon::stop`; what is still there then is ended.
+            sim.sleep_ms(3_000).await;
+            if sim.running().as_ref().map(|running| running.life) == life {
+                sim.world().is_dead = true;
             }
-        }
-        if sim.strikes(Kind::ClosedByHand) {
-            // An order that is nobody's: a table that left.
-            let mut world = sim.world();
-            let open = world.sales.values_mut().find(|sale| sale.standing == Standing::Removed);
-            drop(open);
         }
     }
 }

@@ -363,8 +363,7 @@ fn put_on_screen(sim: &Sim, place: usize, reference: String, amount: Tiyn) -> Ta
     let process = world.name("process");
     let transaction = format!("tx-{process}");
     let unclear_until = Monotonic::default();
-    let operation =
-        Operation { till: place, reference, amount, act: Act::Waits, transaction, unclear_until, is_forgotten: false };
+    let operation = Operation { reference, amount, act: Act::Waits, transaction, unclear_until, is_forgotten: false };
     world.operations.insert(process.clone(), operation);
     world.screens[place] = Some(process.clone());
     drop(world);

@@ -90,13 +90,12 @@ impl Engine {
 
     /// Ends all tasks of a life at once: nobody is told.
     pub fn kill(&mut self, life: Life) {
-        self.hand.0.lock().unwrap().fresh.retain(|(of, _)| *of != life);
+        // Ended without the lock: whoever waits for them is woken, and rings.
+        let fresh = std::mem::take(&mut self.hand.0.lock().unwrap().fresh);
+        let (ended, goes_on) = fresh.into_iter().partition::<Vec<_>, _>(|(of, _)| *of == life);
+        self.hand.0.lock().unwrap().fresh.extend(goes_on);
+        drop(ended);
         let ended: Vec<u64> = self.tasks.iter().filter(|(_, task)| task.life == life).map(|(id, _)| *id).collect();
         ended.iter().for_each(|id| drop(self.tasks.remove(id)));
-    }
-
-    /// Whether tasks of a life are still there.
-    pub fn lives(&self, life: Life) -> bool {
-        self.tasks.values().any(|task| task.life == life)
     }
 }

@@ -130,10 +130,6 @@ impl Kind {
     pub fn name(self) -> String {
         format!("{self:?}")
     }
-
-    pub fn from_name(name: &str) -> Option<Kind> {
-        Kind::ALL.iter().map(|(kind, _)| *kind).find(|kind| kind.name() == name)
-    }
 }
 
 /// What is broken on purpose, to prove that the laws see it.

@@ -57,7 +57,6 @@ pub enum Act {
 /// An amount on a terminal.
 #[derive(Clone, Debug)]
 pub struct Operation {
-    pub till: usize,
     pub reference: String,
     pub amount: Tiyn,
     pub act: Act,
@@ -174,7 +173,6 @@ pub struct World {
     pub down_until: BTreeMap<String, Monotonic>,
     pub is_calm: bool,
     pub is_dead: bool,
-    pub is_stopping: bool,
     pub commits: u64,
     pub steps: u64,
     pub open_sales: u32,

@@ -28,6 +28,11 @@ const RESEND_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long after its life an invoice is still asked about (F05).
 const LATE_WATCH: Duration = Duration::from_secs(15 * 60);
 
+/// How long and how often a create without an answer is looked for before it counts as never made: its request may still be on its way
+/// when the first look finds nothing (F03).
+const SEARCH_FOR: Duration = Duration::from_secs(15);
+const SEARCHES_MIN: u32 = 3;
+
 /// What the worker remembers of an attempt: deadlines only.
 struct Pace {
     since: Monotonic,
@@ -37,6 +42,8 @@ struct Pace {
     heard: Option<Monotonic>,
     back_off: BackOff,
     asking: bool,
+    /// Looks that found no invoice of our reference.
+    searches: u32,
 }
 
 /// What an exchange brought.
@@ -198,6 +205,7 @@ impl Desk {
             heard: None,
             back_off: BackOff::default(),
             asking: false,
+            searches: 0,
         })
     }
 
@@ -241,11 +249,16 @@ impl Desk {
 
     fn ask(&mut self, row: AttemptRow) {
         let (office, cloud) = (self.office.clone(), self.cloud.clone());
-        let age = self.paces.get(&row.id).map_or(Duration::ZERO, |pace| office.clock.now().since(pace.since));
+        let now = office.clock.now();
+        let pace = self.pace(row.id, now);
+        let age = now.since(pace.since);
+        pace.searches += u32::from(row.attempt.handle.is_none());
+        let is_searched = age >= SEARCH_FOR && pace.searches >= SEARCHES_MIN;
         let is_overdue = age >= self.abilities.life + Duration::from_secs(60);
+        let late = Late { is_searched, is_overdue };
         self.asking.push(Box::pin(async move {
             let id = row.id;
-            let (state, link) = match inquire(&office, cloud.as_ref(), row, is_overdue).await {
+            let (state, link) = match inquire(&office, cloud.as_ref(), row, late).await {
                 Ok((state, link)) => (Ok(state), link),
                 Err(fault) => (Err(fault), true),
             };
@@ -337,12 +350,17 @@ async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(
     }
 }
 
-async fn inquire(
-    office: &Office,
-    cloud: &dyn Cloud,
-    row: AttemptRow,
+/// What may be concluded from silence by now.
+#[derive(Clone, Copy)]
+struct Late {
+    /// A create that was not found was never made.
+    is_searched: bool,
+    /// The invoice should have ended by itself.
     is_overdue: bool,
-) -> Result<(State, bool), Fault> {
+}
+
+async fn inquire(office: &Office, cloud: &dyn Cloud, row: AttemptRow, late: Late) -> Result<(State, bool), Fault> {
+    let Late { is_searched, is_overdue } = late;
     let found = match &row.attempt.handle {
         Some(handle) => cloud.inquire(handle).await.map(Some),
         None => cloud.find(&row.reference).await,
@@ -360,6 +378,7 @@ async fn inquire(
             }
             Ok((conclude(office, row.id, event_of(standing)).await?, true))
         }
+        Outcome::Done(None) if !is_searched => Ok((row.attempt.state, true)),
         // Surely none there: the create never arrived.
         Outcome::Done(None) => {
             Ok((conclude(office, row.id, Event::Declined(Reason::new("not_created", ""))).await?, true))

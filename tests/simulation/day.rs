@@ -68,6 +68,7 @@ struct Day {
     lock: Option<OneDaemon>,
     starts_at: Option<Monotonic>,
     watch: Watch,
+    turns: u64,
     /// A copy of an older ledger, for a disk that forgets.
     older: Option<PathBuf>,
 }
@@ -89,6 +90,7 @@ pub fn play_in(plan: &Plan, folder: &Path) -> Told {
         lock: None,
         starts_at: Some(Monotonic::default()),
         watch: Watch::default(),
+        turns: 0,
         older: None,
     };
     for guest in &plan.guests {
@@ -103,16 +105,16 @@ pub fn play_in(plan: &Plan, folder: &Path) -> Told {
 
 impl Day {
     fn run(&mut self) {
-        let (mut turns, mut over_at, mut looked_at) = (0_u64, None, Monotonic::default());
+        let (mut over_at, mut looked_at) = (None, Monotonic::default());
         loop {
             self.power();
             let is_busy = self.engine.turn();
-            turns += 1;
+            self.turns += 1;
             self.observe();
             if !self.sim.world().violations.is_empty() {
                 return;
             }
-            if turns > TURNS_MAX {
+            if self.turns > TURNS_MAX {
                 self.sim.world().violate("the day runs in circles".to_owned());
                 return;
             }
@@ -287,7 +289,9 @@ impl Day {
         let hash: Vec<u8> = connection
             .query_row("SELECT hash FROM journal ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
             .unwrap_or_default();
-        let world = self.sim.world();
+        let mut world = self.sim.world();
+        world.seen.insert("turns".to_owned(), self.turns);
+        world.seen.insert("simulated seconds".to_owned(), self.sim.now().0.as_secs());
         Told {
             hash: hash.iter().map(|byte| format!("{byte:02x}")).collect(),
             commits: world.commits,

@@ -110,6 +110,7 @@ enum Said<A> {
 
 async fn exchange<A: Send + 'static>(sim: &Sim, call: Call, act: impl FnOnce(&Sim) -> A + Send + 'static) -> Said<A> {
     sim.step();
+    sim.world().note(format!("exchange {} {}", call.partner, call.name));
     let fate = fate(sim, &call);
     let (lost, not_sent) =
         (|| Said::Lost(Loss::Unknown(format!("{fate:?}"))), || Said::Lost(Loss::NotSent(format!("{fate:?}"))));

@@ -18,7 +18,7 @@ const REPEAT: [u8; 6] = [0x8F, 0x8E, 0x82, 0x92, 0x8E, 0x90];
 const DOCUMENT_BYTES: u64 = 900;
 
 /// What a line holds: so much may be on its way when it breaks.
-const LINE_BYTES: usize = 256;
+const LINE_BYTES: usize = 64;
 
 /// The way to a printer.
 pub fn way(sim: &Sim, name: &'static str, answers: bool) -> Dial {
@@ -52,8 +52,9 @@ fn is_out_for(sim: &Sim, what: &str, from_ms: u64, to_ms: u64) {
 }
 
 async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStream) {
-    let mut breaks_at = sim.strikes(Kind::WireCut).then(|| sim.pick("wire cut at", DOCUMENT_BYTES));
-    let mut rest = usize::MAX;
+    // A printer that proves nothing loses its line only while more must follow: later nobody could ever know.
+    let most = if answers { DOCUMENT_BYTES } else { LINE_BYTES as u64 };
+    let breaks_at = sim.strikes(Kind::WireCut).then(|| sim.pick("wire cut at", most));
     let paper = format!("paper {name}");
     let (mut taken, mut document, mut piece) = (0, Vec::new(), [0; 512]);
     loop {
@@ -62,15 +63,11 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
             Ok(0) | Err(_) => break,
         };
         for byte in &piece[..count] {
-            // A printer that proves nothing has what its line took: nobody could ever know otherwise.
-            if breaks_at.take_if(|at| *at == taken).is_some() {
-                rest = if answers { 0 } else { LINE_BYTES };
-            }
-            if rest == 0 {
+            if breaks_at == Some(taken) {
                 half(&sim, name, &document);
                 return;
             }
-            (taken, rest) = (taken + 1, rest - 1);
+            taken += 1;
             document.push(*byte);
             if document.ends_with(&[0x10, 0x04, *byte]) && document.len() >= 3 {
                 document.truncate(document.len() - 3);

@@ -193,7 +193,10 @@ impl Desk {
 
     /// What proves that the paper came out: the answer to a fence behind the job, where the printer answers at all.
     async fn proof(&mut self, mut wire: Wire) -> Printed {
-        if self.profile.status.real_time != Ability::Yes || self.profile.status.fence == Ability::No {
+        if self.profile.status.real_time == Ability::Yes && self.profile.status.fence == Ability::No {
+            return self.weaker_sign(wire).await;
+        }
+        if self.profile.status.real_time != Ability::Yes {
             return match wire.finish().await {
                 Ok(()) => Printed::Sent,
                 // All of it was accepted, and this printer proves nothing anyhow: one that hangs up rudely gets no second copy. A serial or
@@ -214,15 +217,28 @@ impl Desk {
                 let _ended = wire.finish().await.is_ok();
                 Printed::Confirmed
             }
-            Ok(None) if self.profile.status.fence == Ability::Unknown => match self.findings(&mut wire).await {
-                // Well, but it does not know the fence: the weaker sign will do, and it is not asked again.
-                Ok(Some(finding)) if finding.trouble().is_none() => {
+            Ok(None) if self.profile.status.fence == Ability::Unknown => {
+                let printed = self.weaker_sign(wire).await;
+                if printed == Printed::Sent {
+                    // Well, but it does not know the fence: it is not asked for it again.
                     self.profile.status.fence = Ability::No;
-                    Printed::Sent
                 }
-                Ok(_) | Err(_) => Printed::Suspect(Reason::new("no_proof", "")),
-            },
+                printed
+            }
             Ok(None) => Printed::Suspect(Reason::new("no_proof", "")),
+            Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Printed::Suspect(Reason::new("link_lost", detail)),
+        }
+    }
+
+    /// A model without the fence that answers in real time is asked behind each job whether it is well: one that ran out of paper in the
+    /// middle may have lost the rest.
+    async fn weaker_sign(&mut self, mut wire: Wire) -> Printed {
+        match self.findings(&mut wire).await {
+            Ok(Some(finding)) if finding.trouble().is_none() => {
+                let _ended = wire.finish().await.is_ok();
+                Printed::Sent
+            }
+            Ok(_) => Printed::Suspect(Reason::new("no_proof", "")),
             Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Printed::Suspect(Reason::new("link_lost", detail)),
         }
     }

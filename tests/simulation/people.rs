@@ -7,6 +7,7 @@ use kassad::domain::attempt::State;
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::{Milli, Tender};
 use kassad::ledger::attempts::AttemptRow;
+use kassad::ledger::orders::Closing;
 use kassad::ledger::outbox::JobKind;
 use kassad::ledger::questions::QuestionRow;
 use serde_json::{Value, json};
@@ -122,6 +123,25 @@ async fn through_till(sim: &Sim, id: &str) {
             sim.world().violate(format!("order {id} cannot be collected"));
             return;
         }
+    }
+    part_is_too_much(sim, id).await;
+}
+
+/// A part was paid, and the rest at the POS itself: our books still wait for the rest and ask nobody, but the cashier sees both.
+async fn part_is_too_much(sim: &Sim, id: &str) {
+    while !no_live(sim, id) {
+        sim.sleep_ms(5_000).await;
+    }
+    let closing = sim.look(|view| view.order_of("pos", id)).flatten().map(|order| order.closing);
+    if closing != Some(Closing::None) || sim.world().sales[id].standing == Standing::Open {
+        return;
+    }
+    let mut world = sim.world();
+    let too_much = Tiyn(world.net(id).0 - world.owed(id).0);
+    if too_much > Tiyn::ZERO {
+        world.note("a part was too much".to_owned());
+        let sale = world.sales.get_mut(id).unwrap();
+        sale.back = Tiyn(sale.back.0 + too_much.0);
     }
 }
 

@@ -64,6 +64,7 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
         };
         for byte in &piece[..count] {
             if breaks_at == Some(taken) {
+                sim.world().tell(&format!("{name}: the line breaks at byte {taken}"));
                 half(&sim, name, &document);
                 return;
             }

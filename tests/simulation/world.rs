@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tower::ServiceExt;
 
-/// Lines of the trace that a failure shows.
-const TRACE_MAX: usize = 60;
+/// Lines of the trace that are kept.
+const TRACE_MAX: usize = 5_000;
 
 /// With what the cloud signs its notices.
 pub const SECRET: &str = "whsec_simulation";

@@ -5,7 +5,7 @@ use super::drivers::{BotWay, Kaspi, Poster, Till};
 use super::engine::{Engine, Life, WORLD};
 use super::laws::{self, Watch};
 use super::plan::{Kind, Mutant, Plan};
-use super::world::{BOT_KEY, Running, SECRET, Sim, Standing};
+use super::world::{BOT_KEY, Running, SECRET, Sim};
 use super::{people, printers};
 use kassad::domain::order::Tender;
 use kassad::domain::time::Wall;

@@ -57,11 +57,7 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
     let breaks_at = sim.strikes(Kind::WireCut).then(|| sim.pick("wire cut at", most));
     let paper = format!("paper {name}");
     let (mut taken, mut document, mut piece) = (0, Vec::new(), [0; 512]);
-    loop {
-        let count = match line.read(&mut piece).await {
-            Ok(count @ 1..) => count,
-            Ok(0) | Err(_) => break,
-        };
+    while let Ok(count @ 1..) = line.read(&mut piece).await {
         for byte in &piece[..count] {
             if breaks_at == Some(taken) {
                 sim.world().tell(&format!("{name}: the line breaks at byte {taken}"));

@@ -192,7 +192,8 @@ impl World {
         let is_late = is_late || self.denied.contains(reference);
         let same: Vec<&Charge> =
             self.charges.iter().filter(|charge| part(&charge.reference) == part(reference)).collect();
-        let is_excused = is_late || same.iter().any(|charge| charge.is_late);
+        let is_denied = |charge: &&Charge| charge.is_late || self.denied.contains(&charge.reference);
+        let is_excused = is_late || same.iter().any(is_denied);
         if !same.is_empty() && (!is_excused || same.iter().any(|charge| charge.reference == reference)) {
             self.violate(format!("charged twice: {reference}, after {same:?}"));
         }

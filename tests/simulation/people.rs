@@ -180,7 +180,14 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
     let (status, shown) = patient(sim, "/api/v1/payments", &[("idempotency-key", key)], &body).await;
     if way == 9 {
         let taken = shown["amount"].as_i64().filter(|_| status == 201).and_then(Tiyn::from_tenge).unwrap_or(Tiyn::ZERO);
-        in_hand(sim, Tiyn(taken.0 - amount.0));
+        // Notes that a waiter closed the order with by hand meanwhile stay in the till.
+        let (net, owed) = (sim.world().net(id), sim.world().owed(id));
+        let stays = if missing(sim, id).is_none() {
+            Tiyn((owed.0 - (net.0 - amount.0)).clamp(0, amount.0))
+        } else {
+            Tiyn::ZERO
+        };
+        in_hand(sim, Tiyn(taken.0.max(stays.0) - amount.0));
     }
     if status != 201 {
         sim.world().note(format!("refused {status}"));

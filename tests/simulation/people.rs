@@ -181,11 +181,11 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
     if way == 9 {
         let taken = shown["amount"].as_i64().filter(|_| status == 201).and_then(Tiyn::from_tenge).unwrap_or(Tiyn::ZERO);
         // Notes that a waiter closed the order with by hand meanwhile stay in the till.
-        let (net, owed) = (sim.world().net(id), sim.world().owed(id));
-        let stays = if missing(sim, id).is_none() {
-            Tiyn((owed.0 - (net.0 - amount.0)).clamp(0, amount.0))
-        } else {
-            Tiyn::ZERO
+        let stays = {
+            let world = sim.world();
+            let is_by_hand = status != 201 && matches!(world.sales[id].standing, Standing::Closed(..));
+            let needed = world.owed(id).0 - (world.net(id).0 - amount.0);
+            if is_by_hand { Tiyn(needed.clamp(0, amount.0)) } else { Tiyn::ZERO }
         };
         in_hand(sim, Tiyn(taken.0.max(stays.0) - amount.0));
     }

@@ -157,9 +157,58 @@ fn simulation_of_days_at_the_counter() {
     }
 }
 
+/// Besides every misfortune: where a loss fell, each way of an attempt from state to state, each question, each end of a job.
+const MET: [&str; 44] = [
+    "cut before the first byte",
+    "cut in the request",
+    "cut in the answer",
+    "lying notice",
+    "terminal busy",
+    "nothing -> planned",
+    "nothing -> paid",
+    "planned -> sent",
+    "planned -> cancelled",
+    "planned -> expired",
+    "planned -> failed",
+    "sent -> planned",
+    "sent -> waiting",
+    "sent -> failed",
+    "sent -> unresolved",
+    "waiting -> paid",
+    "waiting -> failed",
+    "waiting -> expired",
+    "waiting -> unresolved",
+    "unresolved -> waiting",
+    "unresolved -> paid",
+    "unresolved -> failed",
+    "unresolved -> expired",
+    "expired -> paid",
+    "asked unresolved",
+    "asked lost_create",
+    "asked closed_by_hand",
+    "asked order_changed",
+    "asked removed",
+    "asked part_paid",
+    "asked overpaid",
+    "asked double_paid",
+    "asked second_running",
+    "asked claimed_paid",
+    "asked orphan",
+    "asked unreadable",
+    "asked pos_close",
+    "answered paid rightly",
+    "answered not_paid rightly",
+    "answered not_paid wrongly",
+    "job confirmed",
+    "job sent",
+    "job suspect",
+    "job question",
+];
+
 /// What the days of a run should have met and did not.
 fn unseen(seen: &BTreeMap<String, u64>) -> Vec<String> {
-    let wanted = Kind::ALL.iter().map(|(kind, _)| format!("fault {}", kind.name()));
+    let misfortunes = Kind::ALL.iter().map(|(kind, _)| format!("fault {}", kind.name()));
+    let wanted = misfortunes.chain(MET.iter().map(|what| (*what).to_owned()));
     wanted.filter(|what| !seen.contains_key(what)).collect()
 }
 

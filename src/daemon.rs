@@ -14,6 +14,7 @@ use crate::http::{self, BotAccess, Door, Faces, Way};
 use crate::ledger::{Fault, Gate, Ledger, OpenFault, Reader, open_gate};
 use crate::transport::address::{Address, BadAddress};
 use crate::transport::web::{BadAddress as BadUrl, Trust, Web};
+use crate::transport::wire;
 use crate::workers::courier::{self, Bot, Dialect};
 use crate::workers::pos::Counter;
 use crate::workers::vault::LedgerVault;
@@ -406,7 +407,11 @@ impl Devices {
         }
         for (name, address, profile) in self.printers {
             office.devices.set(&name, "printer", "unknown", "", "");
-            hire(workers, &format!("printer {name}"), printer::run(office.clone(), name, address, profile));
+            hire(
+                workers,
+                &format!("printer {name}"),
+                printer::run(office.clone(), name, wire::Way::Address(address), profile),
+            );
         }
         for (name, address, panel, terminal) in self.displays {
             office.devices.set(&name, "display", "unknown", "", "");
@@ -423,7 +428,9 @@ impl Devices {
         for (access, hears) in self.bots {
             let name = access.name.clone();
             match hears {
-                Some((web, bot)) => hire(workers, &format!("bot {name}"), courier::run(office.clone(), web, bot)),
+                Some((web, bot)) => {
+                    hire(workers, &format!("bot {name}"), courier::run(office.clone(), Box::new(web), bot))
+                }
                 None => hire(workers, &format!("bot {name}"), courier::run_silent(office.clone(), name)),
             }
             bots.push(access);

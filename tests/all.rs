@@ -14,6 +14,7 @@ mod receipts;
 mod refunds;
 mod schema;
 mod shop;
+mod simulation;
 mod terminal;
 mod tidy;
 mod zvt;

@@ -75,8 +75,15 @@ pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
     if row.attempt.state.is_live() {
         return Ok(());
     }
-    if row.attempt.state != State::Paid && tx.was_claimed_paid(attempt)? {
-        // A signed notice said "paid" and the partner's own record never did: a person compares the books (I1).
+    ask_about_claim(tx, attempt)?;
+    tx.set_watched(attempt, false)
+}
+
+/// A signed notice said "paid" and the partner's own record did not, long enough after the end: a person compares the books, once (I1).
+pub fn ask_about_claim(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
+    let row = tx.attempt(attempt)?;
+    let is_over = !row.attempt.state.is_live() && row.attempt.state != State::Paid;
+    if is_over && tx.was_claimed_paid(attempt)? && !tx.was_asked("claimed_paid", attempt)? {
         let args = vec![("amount", row.attempt.amount.to_string()), ("order", tx.order(row.order)?.snapshot.number)];
         tx.ask(&NewQuestion {
             code: "claimed_paid",
@@ -87,7 +94,7 @@ pub fn stop_watching(tx: &Tx<'_>, attempt: AttemptId) -> Result<(), Fault> {
             args,
         })?;
     }
-    tx.set_watched(attempt, false)
+    Ok(())
 }
 
 /// A person settles a question that no attempt depends on: an order closed by hand, an orphan, an unreadable notice.

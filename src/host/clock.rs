@@ -2,10 +2,12 @@
 
 use super::floor::{Floor, Trust};
 use crate::domain::time::Wall;
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::watch;
 
 /// A point of monotonic time, since the clock was made.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +37,17 @@ pub struct Clock(Arc<Kind>, Arc<Floor>);
 enum Kind {
     Machine { start: Instant },
     Fast { start: Instant, wall: Wall, factor: u32 },
-    Manual { now: watch::Sender<Monotonic>, wall: Mutex<Wall> },
+    Manual(Mutex<Manual>),
+}
+
+/// A clock that stands, and who waits for it.
+#[derive(Debug)]
+struct Manual {
+    now: Monotonic,
+    wall: Wall,
+    waits: BTreeMap<(Monotonic, u64), Waker>,
+    /// Waits begun so far: those for the same point are woken in the order in which they began.
+    begun: u64,
 }
 
 impl Clock {
@@ -54,8 +66,8 @@ impl Clock {
 
     /// A clock that stands until it is moved; its wall time starts where told.
     pub fn manual(wall: Wall) -> Clock {
-        let manual = Kind::Manual { now: watch::Sender::new(Monotonic::default()), wall: Mutex::new(wall) };
-        let clock = Clock(Arc::new(manual), Arc::default());
+        let standing = Manual { now: Monotonic::default(), wall, waits: BTreeMap::new(), begun: 0 };
+        let clock = Clock(Arc::new(Kind::Manual(Mutex::new(standing))), Arc::default());
         clock.tell_trust(Trust::Unknown);
         clock
     }
@@ -66,7 +78,7 @@ impl Clock {
         match &*self.0 {
             Kind::Machine { start } => Monotonic(start.elapsed()),
             Kind::Fast { start, factor, .. } => Monotonic(start.elapsed() * *factor),
-            Kind::Manual { now, .. } => *now.borrow(),
+            Kind::Manual(manual) => lock(manual).now,
         }
     }
 
@@ -100,7 +112,7 @@ impl Clock {
         match &*self.0 {
             Kind::Machine { .. } => machine_wall(),
             Kind::Fast { wall, .. } => wall.plus_ms(i64::try_from(self.now().0.as_millis()).unwrap_or(i64::MAX)),
-            Kind::Manual { wall, .. } => *wall.lock().unwrap_or_else(PoisonError::into_inner),
+            Kind::Manual(manual) => lock(manual).wall,
         }
     }
 
@@ -115,11 +127,7 @@ impl Clock {
         match &*self.0 {
             Kind::Machine { .. } => tokio::time::sleep(point.since(self.now())).await,
             Kind::Fast { factor, .. } => tokio::time::sleep(point.since(self.now()) / *factor).await,
-            Kind::Manual { now, .. } => {
-                // The sender lives in the clock that we hold: the wait can only end by reaching the point.
-                let mut ticks = now.subscribe();
-                let _reached = ticks.wait_for(|now| *now >= point).await.is_ok();
-            }
+            Kind::Manual(manual) => Wait { manual, point, place: None }.await,
         }
     }
 
@@ -134,18 +142,68 @@ impl Clock {
 
     /// Moves a manual clock, monotonic and wall alike; other clocks ignore it.
     pub fn advance(&self, span: Duration) {
-        if let Kind::Manual { now, wall } = &*self.0 {
-            let ms = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-            let mut wall = wall.lock().unwrap_or_else(PoisonError::into_inner);
-            *wall = wall.plus_ms(ms);
-            now.send_modify(|now| *now = now.plus(span));
+        let Kind::Manual(manual) = &*self.0 else {
+            return;
+        };
+        let reached = {
+            let mut manual = lock(manual);
+            manual.wall = manual.wall.plus_ms(i64::try_from(span.as_millis()).unwrap_or(i64::MAX));
+            manual.now = manual.now.plus(span);
+            let now = manual.now;
+            let still = manual.waits.split_off(&(now, u64::MAX));
+            std::mem::replace(&mut manual.waits, still)
+        };
+        reached.into_values().for_each(Waker::wake);
+    }
+
+    /// The next point that anybody waits for on a manual clock: a simulation goes there when nothing else is left to do.
+    pub fn next_wake(&self) -> Option<Monotonic> {
+        match &*self.0 {
+            Kind::Manual(manual) => lock(manual).waits.keys().next().map(|(point, _)| *point),
+            Kind::Machine { .. } | Kind::Fast { .. } => None,
         }
     }
 
     /// Sets the wall time of a manual clock without moving its monotonic time: a clock jump (F12).
     pub fn jump(&self, to: Wall) {
-        if let Kind::Manual { wall, .. } = &*self.0 {
-            *wall.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        if let Kind::Manual(manual) = &*self.0 {
+            lock(manual).wall = to;
+        }
+    }
+}
+
+fn lock(manual: &Mutex<Manual>) -> MutexGuard<'_, Manual> {
+    manual.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A wait for a point of a manual clock.
+struct Wait<'a> {
+    manual: &'a Mutex<Manual>,
+    point: Monotonic,
+    place: Option<u64>,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let mut manual = lock(self.manual);
+        if manual.now >= self.point {
+            return Poll::Ready(());
+        }
+        let place = *self.place.get_or_insert_with(|| {
+            manual.begun += 1;
+            manual.begun
+        });
+        manual.waits.insert((self.point, place), context.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            lock(self.manual).waits.remove(&(self.point, place));
         }
     }
 }

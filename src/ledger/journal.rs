@@ -140,11 +140,11 @@ fn walk(connection: &Connection) -> rusqlite::Result<(i64, Vec<Flaw>)> {
     Ok((head.seq, flaws))
 }
 
-/// Rows that the journal tells of and that are gone.
+/// Rows that the journal tells of and that are gone. An entry about 0 (a nudge, the vault) is about no row.
 fn ghosts(kind: &str, table: &str) -> String {
     format!(
         "SELECT DISTINCT '{table} ' || subject, 'the row is gone' FROM journal
-          WHERE kind = '{kind}' AND subject NOT IN (SELECT id FROM {table}) ORDER BY subject"
+          WHERE kind = '{kind}' AND subject <> 0 AND subject NOT IN (SELECT id FROM {table}) ORDER BY subject"
     )
 }
 

@@ -6,6 +6,7 @@ use crate::domain::ids::Seq;
 use crate::domain::time::Wall;
 use crate::host::ids::Ids;
 use journal::Head;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,9 @@ const CHECKPOINT_PAGES: u32 = 8000;
 
 /// Page cache of each connection in KiB.
 const CACHE_KIB: u32 = 1024;
+
+/// Prepared statements kept by each connection: more than there are texts of them, so that none is parsed twice.
+const STATEMENTS_MAX: usize = 96;
 
 /// Why a flow did not happen.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -258,6 +262,7 @@ impl Reader {
         let file = |cause| OpenFault::File { path: path.to_owned(), cause };
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(file)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(file)?;
+        keep_plans(&connection).map_err(file)?;
         connection.execute_batch(&format!("PRAGMA cache_size = -{CACHE_KIB}")).map_err(file)?;
         let shop =
             connection.query_row("SELECT value FROM meta WHERE key = 'shop'", [], |row| row.get(0)).map_err(file)?;
@@ -420,9 +425,16 @@ fn restrict(path: &Path) {
     let _kept = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).is_ok();
 }
 
+/// Each text is parsed and planned once. Otherwise SQLite plans a query that might use a partial index anew for each bound value, which
+/// costs more than the query.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 fn settle_pragmas(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.set_prepared_statement_cache_capacity(96);
+    keep_plans(connection)?;
     connection.execute_batch(&format!(
         "PRAGMA page_size = {PAGE_BYTES};
          PRAGMA journal_mode = WAL;
@@ -491,6 +503,13 @@ impl Tx<'_> {
         let sql =
             "INSERT INTO meta (key, value) VALUES ('probe', ?1) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
         self.write(sql, [self.now().0.to_string()])?;
+        Ok(())
+    }
+
+    /// Lets the file grow to so many pages at most, `None` without an end, until it is opened anew: what a full disk does (F17).
+    pub fn cap_pages(&self, most: Option<u32>) -> Result<(), Fault> {
+        let sql = format!("PRAGMA max_page_count = {}", most.unwrap_or(u32::MAX - 1));
+        self.view.connection.query_row(&sql, [], |_| Ok(()))?;
         Ok(())
     }
 

@@ -91,6 +91,12 @@ impl View<'_> {
         self.questions_where("AND attempt = ?1 ORDER BY id", [attempt.0])
     }
 
+    /// Whether a person was asked this about an attempt, answered or not.
+    pub fn was_asked(&self, code: &str, attempt: AttemptId) -> Result<bool, Fault> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM questions WHERE attempt = ?1 AND code = ?2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row((attempt.0, code), |row| row.get(0))?)
+    }
+
     /// The open questions about a refund.
     pub fn questions_about_refund(&self, refund: RefundId) -> Result<Vec<QuestionRow>, Fault> {
         self.questions_where("AND refund = ?1 ORDER BY id", [refund.0])

@@ -4,9 +4,11 @@
 use crate::host::clock::Clock;
 use crate::transport::address::Address;
 use crate::transport::{Loss, serial, tcp, usb};
+use futures_util::future::BoxFuture;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio_serial::SerialStream;
 
@@ -58,12 +60,45 @@ enum Port {
     Tcp(TcpStream),
     Serial(SerialStream),
     Usb(usb::Node),
+    Inside(DuplexStream),
+}
+
+/// Who is asked for a line inside of this process.
+pub type Dial = Arc<dyn Fn() -> BoxFuture<'static, io::Result<DuplexStream>> + Send + Sync>;
+
+/// Where a printer is.
+#[derive(Clone)]
+pub enum Way {
+    /// Where the address says.
+    Address(Address),
+    /// Inside of this process: a simulation has no sockets.
+    Inside(Dial),
 }
 
 impl Wire {
     /// Opens the wire that an address names. Absent, refused, busy and not permitted are all `NotSent`, told with the cure.
     pub async fn open(address: &Address, limits: Limits, clock: &Clock) -> Result<Wire, Loss> {
-        let opened = clock.limit(limits.open, open(address)).await;
+        Wire::begin(address, open(address), limits, clock).await
+    }
+
+    /// Opens the wire to where a printer is, as [`Wire::open`] does.
+    pub async fn open_way(way: &Way, limits: Limits, clock: &Clock) -> Result<Wire, Loss> {
+        match way {
+            Way::Address(address) => Wire::open(address, limits, clock).await,
+            Way::Inside(dial) => {
+                let port = async { dial().await.map(Port::Inside) };
+                Wire::begin(&"inside", port, limits, clock).await
+            }
+        }
+    }
+
+    async fn begin(
+        address: &impl std::fmt::Display,
+        open: impl Future<Output = io::Result<Port>>,
+        limits: Limits,
+        clock: &Clock,
+    ) -> Result<Wire, Loss> {
+        let opened = clock.limit(limits.open, open).await;
         let port = match opened {
             Ok(Ok(port)) => port,
             Ok(Err(cause)) => return Err(Loss::NotSent(format!("{address}: {}", told(&cause)).into())),
@@ -112,7 +147,8 @@ impl Wire {
     pub async fn finish(self) -> Result<(), Loss> {
         let Wire { port, limits, clock, committed } = self;
         let ended = match port {
-            Port::Tcp(stream) => finish_tcp(stream, limits.finish, &clock).await,
+            Port::Tcp(stream) => finish_stream(stream, limits.finish, &clock).await,
+            Port::Inside(stream) => finish_stream(stream, limits.finish, &clock).await,
             Port::Serial(port) => in_time(clock.limit(limits.finish, serial_sent(&port, &clock)).await),
             Port::Usb(node) => in_time(clock.limit(limits.finish, node.sent()).await),
         };
@@ -157,6 +193,7 @@ impl Port {
             Port::Tcp(stream) => stream.write(bytes).await,
             Port::Serial(port) => port.write(bytes).await,
             Port::Usb(node) => node.write(bytes).await,
+            Port::Inside(stream) => stream.write(bytes).await,
         }
     }
 
@@ -165,6 +202,7 @@ impl Port {
             Port::Tcp(stream) => stream.read(buffer).await,
             Port::Serial(port) => port.read(buffer).await,
             Port::Usb(node) => node.read(buffer).await,
+            Port::Inside(stream) => stream.read(buffer).await,
         }
     }
 }
@@ -181,7 +219,11 @@ async fn open(address: &Address) -> io::Result<Port> {
 }
 
 /// Tells the printer that nothing follows, then reads until it hangs up too. One that never does has everything all the same.
-async fn finish_tcp(mut stream: TcpStream, span: Duration, clock: &Clock) -> io::Result<()> {
+async fn finish_stream(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    span: Duration,
+    clock: &Clock,
+) -> io::Result<()> {
     stream.shutdown().await?;
     let mut rest = [0; READ_BYTES_MAX];
     let hung_up = async {

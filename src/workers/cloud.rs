@@ -35,15 +35,24 @@ const LAST_WATCH: Duration = Duration::from_secs(24 * 3600);
 /// The pace of the late hours.
 const LATE_PACE: Duration = Duration::from_secs(3600);
 
+/// How long and how often a create without an answer is looked for before it counts as never made: its request may still be on its way
+/// when the first look finds nothing (F03).
+const SEARCH_FOR: Duration = Duration::from_secs(15);
+const SEARCHES_MIN: u32 = 3;
+
 /// What the worker remembers of an attempt: deadlines only.
 struct Pace {
     since: Monotonic,
     next: Monotonic,
     over: Option<Monotonic>,
+    /// Whether it was looked, late enough, if a notice had claimed it as paid.
+    claim_checked: bool,
     /// When the partner's record was last read.
     heard: Option<Monotonic>,
     back_off: BackOff,
     asking: bool,
+    /// Looks that found no invoice of our reference.
+    searches: u32,
 }
 
 /// What an exchange brought.
@@ -189,7 +198,11 @@ impl Desk {
             if is_nameless && now.since(over) < LAST_WATCH {
                 return Ok(false);
             }
-            if !is_nameless && pace.heard.is_none_or(|heard| heard.since(over) < LAST_WATCH) {
+            let heard_late = pace.heard.map(|heard| heard.since(over)).unwrap_or_default();
+            if heard_late >= LATE_WATCH && !std::mem::replace(&mut pace.claim_checked, true) {
+                self.office.writer.decide(move |tx| reconcile::ask_about_claim(tx, id)).await?;
+            }
+            if !is_nameless && heard_late < LAST_WATCH {
                 return Ok(false);
             }
             self.office.writer.decide(move |tx| reconcile::stop_watching(tx, id)).await?;
@@ -208,9 +221,11 @@ impl Desk {
             since: now,
             next: now,
             over: None,
+            claim_checked: false,
             heard: None,
             back_off: BackOff::default(),
             asking: false,
+            searches: 0,
         })
     }
 
@@ -254,11 +269,16 @@ impl Desk {
 
     fn ask(&mut self, row: AttemptRow) {
         let (office, cloud) = (self.office.clone(), self.cloud.clone());
-        let age = self.paces.get(&row.id).map_or(Duration::ZERO, |pace| office.clock.now().since(pace.since));
+        let now = office.clock.now();
+        let pace = self.pace(row.id, now);
+        let age = now.since(pace.since);
+        pace.searches += u32::from(row.attempt.handle.is_none());
+        let is_searched = age >= SEARCH_FOR && pace.searches >= SEARCHES_MIN;
         let is_overdue = age >= self.abilities.life + Duration::from_secs(60);
+        let late = Late { is_searched, is_overdue };
         self.asking.push(Box::pin(async move {
             let id = row.id;
-            let (state, link) = match inquire(&office, cloud.as_ref(), row, is_overdue).await {
+            let (state, link) = match inquire(&office, cloud.as_ref(), row, late).await {
                 Ok((state, link)) => (Ok(state), link),
                 Err(fault) => (Err(fault), true),
             };
@@ -355,12 +375,17 @@ async fn create(office: &Office, cloud: &dyn Cloud, row: AttemptRow) -> Result<(
     }
 }
 
-async fn inquire(
-    office: &Office,
-    cloud: &dyn Cloud,
-    row: AttemptRow,
+/// What may be concluded from silence by now.
+#[derive(Clone, Copy)]
+struct Late {
+    /// A create that was not found was never made.
+    is_searched: bool,
+    /// The invoice should have ended by itself.
     is_overdue: bool,
-) -> Result<(State, bool), Fault> {
+}
+
+async fn inquire(office: &Office, cloud: &dyn Cloud, row: AttemptRow, late: Late) -> Result<(State, bool), Fault> {
+    let Late { is_searched, is_overdue } = late;
     let found = match &row.attempt.handle {
         Some(handle) => cloud.inquire(handle).await.map(Some),
         None => cloud.find(&row.reference).await,
@@ -378,6 +403,7 @@ async fn inquire(
             }
             Ok((conclude(office, row.id, event_of(standing)).await?, true))
         }
+        Outcome::Done(None) if !is_searched => Ok((row.attempt.state, true)),
         // Surely none there: the create never arrived.
         Outcome::Done(None) => {
             Ok((conclude(office, row.id, Event::Declined(Reason::new("not_created", ""))).await?, true))

@@ -10,6 +10,7 @@ use crate::host::secret::Secret;
 use crate::ledger::outbox::JobRow;
 use crate::transport::web::{Limits, Request, Web};
 use crate::{flows::settle, transport::Loss};
+use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::HashMap;
@@ -55,6 +56,21 @@ pub struct Bot {
     pub dialect: Dialect,
 }
 
+/// The way to a bot.
+pub trait Delivery: Send + Sync {
+    /// Posts a signed notice; the status of the answer.
+    fn post<'a>(&'a self, header: &'static str, signature: String, body: String) -> BoxFuture<'a, Result<u16, Loss>>;
+}
+
+impl Delivery for Web {
+    fn post<'a>(&'a self, header: &'static str, signature: String, body: String) -> BoxFuture<'a, Result<u16, Loss>> {
+        Box::pin(async move {
+            let request = Request::post("").header(header, signature).json(body);
+            self.send(&request, Limits::RECORD).await.map(|answer| answer.status)
+        })
+    }
+}
+
 #[derive(Deserialize)]
 struct Told {
     status: String,
@@ -64,13 +80,13 @@ struct Told {
     at_ms: i64,
 }
 
-/// Serves one bot, over HTTP to its webhook address, until the daemon stops.
-pub async fn run(office: Office, web: Web, bot: Bot) {
+/// Serves one bot, usually over HTTP to its webhook address, until the daemon stops.
+pub async fn run(office: Office, way: Box<dyn Delivery>, bot: Bot) {
     let stop = office.stop.clone();
     tokio::select! {
         biased;
         () = stop.wait() => {}
-        () = serve(&office, &web, &bot) => {}
+        () = serve(&office, way.as_ref(), &bot) => {}
     }
 }
 
@@ -100,7 +116,7 @@ pub async fn run_silent(office: Office, name: String) {
     }
 }
 
-async fn serve(office: &Office, web: &Web, bot: &Bot) {
+async fn serve(office: &Office, way: &dyn Delivery, bot: &Bot) {
     let mut ear = office.listen();
     let mut paces: HashMap<JobId, Pace> = HashMap::new();
     loop {
@@ -110,7 +126,7 @@ async fn serve(office: &Office, web: &Web, bot: &Bot) {
         let is_due = |job: &&JobRow| paces.get(&job.id).is_none_or(|pace| pace.next <= now);
         // One at a time: what was written down meanwhile is looked at before the next refused one.
         if let Some(job) = jobs.iter().find(is_due) {
-            let accepted = deliver(office, web, bot, job).await;
+            let accepted = deliver(office, way, bot, job).await;
             let now = office.clock.now();
             let pace = paces.entry(job.id).or_insert(Pace { since: now, next: now, back_off: BackOff::default() });
             pace.next = now.plus(pace.back_off.pause(PAUSE_MAX));
@@ -126,20 +142,20 @@ async fn serve(office: &Office, web: &Web, bot: &Bot) {
         }
         let next = earliest(paces.values().map(|pace| pace.next));
         tokio::select! {
+            biased;
             _ = ear.changed_of(&["job"]) => {}
             () = until(&office.clock, next.or(Some(office.clock.now().plus(FAULT_PAUSE * 12)))) => {}
         }
     }
 }
 
-async fn deliver(office: &Office, web: &Web, bot: &Bot, job: &JobRow) -> Result<(), Reason> {
+async fn deliver(office: &Office, way: &dyn Delivery, bot: &Bot, job: &JobRow) -> Result<(), Reason> {
     let told: Told = serde_json::from_str(&job.body).map_err(|cause| Reason::new("broken", cause))?;
     let (header, body) = notice(bot.dialect, &told, &office.rules.machine_time(Wall(told.at_ms)));
     let signature = signature::sign(&bot.webhook_secret, body.as_bytes());
-    let request = Request::post("").header(header, signature).json(body);
-    match web.send(&request, Limits::RECORD).await {
-        Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
-        Ok(answer) => Err(Reason::new("bot_refused", answer.status)),
+    match way.post(header, signature, body).await {
+        Ok(status) if (200..300).contains(&status) => Ok(()),
+        Ok(status) => Err(Reason::new("bot_refused", status)),
         Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Err(Reason::new("link_lost", detail)),
     }
 }

@@ -1,6 +1,6 @@
 //! What nobody else owns: a person is asked when an attempt stayed unclear (I11), orphans are matched again or become questions (F02).
 
-use super::Office;
+use super::{Office, earliest, until};
 use crate::domain::attempt::State;
 use crate::domain::ids::{AttemptId, InboxId, RefundId};
 use crate::domain::refund;
@@ -16,6 +16,9 @@ use tracing::warn;
 /// A time of day that moved by more than this against the monotonic clock has jumped.
 const JUMP_MS: u64 = 60_000;
 
+/// The pause between two looks at the clock.
+const CLOCK_LOOK: Duration = Duration::from_secs(30);
+
 /// The pause between two rounds.
 const ROUND: Duration = Duration::from_secs(5);
 
@@ -30,8 +33,13 @@ struct Since {
     unclear: HashMap<AttemptId, Monotonic>,
     refunds: HashMap<RefundId, Monotonic>,
     orphans: HashMap<InboxId, Monotonic>,
-    clock: Option<(Wall, Monotonic)>,
-    is_clock_shown: bool,
+}
+
+/// What was seen of the machine's clock.
+#[derive(Default)]
+struct Seen {
+    last: Option<(Wall, Monotonic)>,
+    is_shown: bool,
 }
 
 /// Makes its rounds until the daemon stops.
@@ -41,23 +49,43 @@ pub async fn run(office: Office) {
         biased;
         () = stop.wait() => {}
         () = rounds(&office) => {}
+        () = clock_looks(&office) => {}
     }
 }
 
+/// Looks when something changed or becomes due, and no more often than each [`ROUND`]: a quiet shop costs nothing.
 async fn rounds(office: &Office) {
     let mut since = Since::default();
+    let mut ear = office.listen();
     loop {
-        if let Err(fault) = round(office, &mut since).await {
+        let next = round(office, &mut since).await.unwrap_or_else(|fault| {
             warn!(%fault, "a round of maintenance failed");
-        }
+            Some(office.clock.now())
+        });
         office.clock.sleep(ROUND).await;
+        tokio::select! {
+            biased;
+            () = until(&office.clock, next) => {}
+            _ = ear.changed_of(&["attempt", "refund", "inbox"]) => {}
+        }
+    }
+}
+
+/// Looks at the clock each minute; no query, no row while all is well.
+async fn clock_looks(office: &Office) {
+    let mut seen = Seen::default();
+    loop {
+        if let Err(fault) = watch_clock(office, &mut seen).await {
+            warn!(%fault, "a jump of the clock could not be put on record");
+        }
+        office.clock.sleep(CLOCK_LOOK).await;
     }
 }
 
 /// Tells of a time of day that jumped, that is behind the labels, or that nobody has set yet (F12). Nothing else follows from it.
-async fn watch_clock(office: &Office, since: &mut Since) -> Result<(), Fault> {
+async fn watch_clock(office: &Office, seen: &mut Seen) -> Result<(), Fault> {
     let (wall, now) = (office.clock.told_wall(), office.clock.now());
-    if let Some((last, at)) = since.clock.replace((wall, now)) {
+    if let Some((last, at)) = seen.last.replace((wall, now)) {
         let should = last.plus_ms(i64::try_from(now.since(at).as_millis()).unwrap_or(i64::MAX));
         if should.0.abs_diff(wall.0) > JUMP_MS {
             office.writer.decide(move |tx| reconcile::clock_jumped(tx, should, wall)).await?;
@@ -68,25 +96,29 @@ async fn watch_clock(office: &Office, since: &mut Since) -> Result<(), Fault> {
         Trust::Unknown if office.clock.behind_ms() > i64::try_from(JUMP_MS).unwrap_or(i64::MAX) => "clock_behind",
         Trust::Unknown | Trust::Synced => "",
     };
-    if !code.is_empty() || since.is_clock_shown {
-        since.is_clock_shown = true;
+    if !code.is_empty() || seen.is_shown {
+        seen.is_shown = true;
         let date = office.rules.paper_time(wall);
         office.devices.set("clock", "clock", if code.is_empty() { "up" } else { "warn" }, code, &date);
     }
     Ok(())
 }
 
-async fn round(office: &Office, since: &mut Since) -> Result<(), Fault> {
-    watch_clock(office, since).await?;
+/// Asks about everything that waits for long enough; returns when the next becomes due.
+async fn round(office: &Office, since: &mut Since) -> Result<Option<Monotonic>, Fault> {
     let now = office.clock.now();
+    let mut due = Vec::new();
     let unclear: Vec<AttemptId> = office.look(|view| {
         let rows = view.watched_all()?.into_iter();
         Ok(rows.filter(|row| row.attempt.state == State::Unresolved).map(|row| row.id).collect())
     })?;
     since.unclear.retain(|id, _| unclear.contains(id));
     for id in unclear {
-        if now.since(*since.unclear.entry(id).or_insert(now)) >= UNCLEAR_FOR {
+        let asked_at = since.unclear.entry(id).or_insert(now).plus(UNCLEAR_FOR);
+        if asked_at <= now {
             office.writer.decide(move |tx| reconcile::ask_a_person(tx, id)).await?;
+        } else {
+            due.push(asked_at);
         }
     }
     let refunds: Vec<RefundId> = office.look(|view| {
@@ -95,16 +127,22 @@ async fn round(office: &Office, since: &mut Since) -> Result<(), Fault> {
     })?;
     since.refunds.retain(|id, _| refunds.contains(id));
     for id in refunds {
-        if now.since(*since.refunds.entry(id).or_insert(now)) >= UNCLEAR_FOR {
+        let asked_at = since.refunds.entry(id).or_insert(now).plus(UNCLEAR_FOR);
+        if asked_at <= now {
             office.writer.decide(move |tx| give_back::ask_a_person(tx, id)).await?;
+        } else {
+            due.push(asked_at);
         }
     }
     let orphans: Vec<InboxId> = office.look(|view| Ok(view.orphans()?.iter().map(|orphan| orphan.id).collect()))?;
     since.orphans.retain(|id, _| orphans.contains(id));
     for id in orphans {
-        if now.since(*since.orphans.entry(id).or_insert(now)) >= ORPHAN_FOR {
+        let asked_at = since.orphans.entry(id).or_insert(now).plus(ORPHAN_FOR);
+        if asked_at <= now {
             office.writer.decide(move |tx| intake::ask_about_orphan(tx, id)).await?;
+        } else {
+            due.push(asked_at);
         }
     }
-    Ok(())
+    Ok(earliest(due))
 }

@@ -11,7 +11,7 @@ use crate::host::tasks::Stop;
 use crate::ledger::Fault;
 use crate::ledger::outbox::{JobRow, JobState};
 use crate::transport::address::Address;
-use crate::transport::wire::{Limits, Wire};
+use crate::transport::wire::{Limits, Way, Wire};
 use crate::transport::{Cause, Loss};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -31,15 +31,15 @@ const LOOK_GAP: Duration = Duration::from_secs(10);
 struct Desk {
     office: Office,
     name: String,
-    address: Address,
+    way: Way,
     profile: Profile,
     back_off: BackOff,
 }
 
 /// Serves one printer until the daemon stops.
-pub async fn run(office: Office, name: String, address: Address, profile: Profile) {
+pub async fn run(office: Office, name: String, way: Way, profile: Profile) {
     let stop = office.stop.clone();
-    let mut desk = Desk { office, name, address, profile, back_off: BackOff::default() };
+    let mut desk = Desk { office, name, way, profile, back_off: BackOff::default() };
     desk.serve(&stop).await;
 }
 
@@ -121,7 +121,7 @@ impl Desk {
 
     /// An open wire to a printer that says it can print, or says nothing at all.
     async fn ready(&mut self) -> Result<Wire, Reason> {
-        let opened = Wire::open(&self.address, Limits::default(), &self.office.clock).await;
+        let opened = Wire::open_way(&self.way, Limits::default(), &self.office.clock).await;
         let mut wire = match opened {
             Ok(wire) => wire,
             Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => return Err(self.away(detail)),
@@ -193,12 +193,15 @@ impl Desk {
 
     /// What proves that the paper came out: the answer to a fence behind the job, where the printer answers at all.
     async fn proof(&mut self, mut wire: Wire) -> Printed {
-        if self.profile.status.real_time != Ability::Yes || self.profile.status.fence == Ability::No {
+        if self.profile.status.real_time == Ability::Yes && self.profile.status.fence == Ability::No {
+            return self.weaker_sign(wire).await;
+        }
+        if self.profile.status.real_time != Ability::Yes {
             return match wire.finish().await {
                 Ok(()) => Printed::Sent,
                 // All of it was accepted, and this printer proves nothing anyhow: one that hangs up rudely gets no second copy. A serial or
                 // USB line tells more: there the end of the paper is still in our machine.
-                Err(_) if matches!(self.address, Address::Tcp { .. }) => Printed::Sent,
+                Err(_) if matches!(self.way, Way::Address(Address::Tcp { .. })) => Printed::Sent,
                 Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => {
                     Printed::Suspect(Reason::new("link_lost", detail))
                 }
@@ -214,15 +217,28 @@ impl Desk {
                 let _ended = wire.finish().await.is_ok();
                 Printed::Confirmed
             }
-            Ok(None) if self.profile.status.fence == Ability::Unknown => match self.findings(&mut wire).await {
-                // Well, but it does not know the fence: the weaker sign will do, and it is not asked again.
-                Ok(Some(finding)) if finding.trouble().is_none() => {
+            Ok(None) if self.profile.status.fence == Ability::Unknown => {
+                let printed = self.weaker_sign(wire).await;
+                if printed == Printed::Sent {
+                    // Well, but it does not know the fence: it is not asked for it again.
                     self.profile.status.fence = Ability::No;
-                    Printed::Sent
                 }
-                Ok(_) | Err(_) => Printed::Suspect(Reason::new("no_proof", "")),
-            },
+                printed
+            }
             Ok(None) => Printed::Suspect(Reason::new("no_proof", "")),
+            Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Printed::Suspect(Reason::new("link_lost", detail)),
+        }
+    }
+
+    /// A model without the fence that answers in real time is asked behind each job whether it is well: one that ran out of paper in the
+    /// middle may have lost the rest.
+    async fn weaker_sign(&mut self, mut wire: Wire) -> Printed {
+        match self.findings(&mut wire).await {
+            Ok(Some(finding)) if finding.trouble().is_none() => {
+                let _ended = wire.finish().await.is_ok();
+                Printed::Sent
+            }
+            Ok(_) => Printed::Suspect(Reason::new("no_proof", "")),
             Err(Loss::NotSent(detail) | Loss::Unknown(detail)) => Printed::Suspect(Reason::new("link_lost", detail)),
         }
     }

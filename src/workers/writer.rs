@@ -100,24 +100,45 @@ fn set(proof: &Proof, at: Option<Monotonic>) {
 /// ways to it are gone.
 pub fn run(mut ledger: Ledger, mut queue: Queue, clock: &Clock, changes: &broadcast::Sender<Change>) {
     while let Some(first) = queue.errands.blocking_recv() {
-        let mut errands = vec![first];
-        while errands.len() < SHARED_MAX {
-            match queue.errands.try_recv() {
-                Ok(errand) => errands.push(errand),
-                Err(_) => break,
-            }
-        }
-        let label = clock.wall();
-        match ledger.decide_all(label, errands) {
-            Some(made) => {
-                if !made.is_empty() {
-                    clock.note_label(label);
-                    set(&queue.proof, Some(clock.now()));
-                }
-                // Nobody listening is no fault: the rows are there.
-                made.into_iter().for_each(|change| drop(changes.send(change)));
-            }
-            None => return,
+        if !decide_waiting(&mut ledger, &mut queue, first, clock, changes) {
+            return;
         }
     }
+}
+
+/// The same as a task, for a simulation that has no threads.
+pub async fn serve(mut ledger: Ledger, mut queue: Queue, clock: Clock, changes: broadcast::Sender<Change>) {
+    while let Some(first) = queue.errands.recv().await {
+        if !decide_waiting(&mut ledger, &mut queue, first, &clock, &changes) {
+            return;
+        }
+    }
+}
+
+/// Decides what is waiting in one commit; `false` when a crash test closed the gate.
+fn decide_waiting(
+    ledger: &mut Ledger,
+    queue: &mut Queue,
+    first: Box<dyn Errand>,
+    clock: &Clock,
+    changes: &broadcast::Sender<Change>,
+) -> bool {
+    let mut errands = vec![first];
+    while errands.len() < SHARED_MAX {
+        match queue.errands.try_recv() {
+            Ok(errand) => errands.push(errand),
+            Err(_) => break,
+        }
+    }
+    let label = clock.wall();
+    let Some(made) = ledger.decide_all(label, errands) else {
+        return false;
+    };
+    if !made.is_empty() {
+        clock.note_label(label);
+        set(&queue.proof, Some(clock.now()));
+    }
+    // Nobody listening is no fault: the rows are there.
+    made.into_iter().for_each(|change| drop(changes.send(change)));
+    true
 }

@@ -1,0 +1,287 @@
+//! The laws. After each commit: what is paid stays paid, one live attempt per part, nothing is paid in our books that nobody paid. At the
+//! end: our books are the world's books, every order is closed once with its money, every dish and receipt is on paper, and nothing waits.
+
+use super::plan::Mutant;
+use super::world::{Sim, Standing, World};
+use kassad::domain::attempt::State;
+use kassad::domain::ids::{AttemptId, QuestionId, Seq};
+use kassad::domain::money::Tiyn;
+use kassad::domain::order::Tender;
+use kassad::domain::paper::Document;
+use kassad::ledger::attempts::AttemptRow;
+use kassad::ledger::orders::{Closing, OrderRow};
+use kassad::ledger::outbox::{JobKind, JobRow};
+use kassad::ledger::{Fault, Reader, View, journal};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More rows than a day makes.
+const ROWS_MAX: u32 = 100_000;
+
+/// What was seen of the ledger so far.
+#[derive(Default)]
+pub struct Watch {
+    pub commits: u64,
+    /// References that the ledger knows as paid.
+    pub paid: BTreeSet<String>,
+    seq: Seq0,
+    states: BTreeMap<i64, State>,
+}
+
+/// The last journal row that was looked at.
+struct Seq0(Seq);
+
+impl Default for Seq0 {
+    fn default() -> Seq0 {
+        Seq0(Seq(0))
+    }
+}
+
+impl Watch {
+    /// Looks at what the newest commits changed.
+    pub fn look(&mut self, sim: &Sim, view: View<'_>) -> Result<(), Fault> {
+        for (seq, kind, subject) in view.changes_after(self.seq.0, ROWS_MAX)? {
+            self.seq = Seq0(seq);
+            match kind.as_str() {
+                "attempt" => self.attempt(sim, view, &view.attempt(AttemptId(subject))?)?,
+                "question" => {
+                    if let Ok(question) = view.question(QuestionId(subject)) {
+                        sim.world().note(format!("asked {}", question.code));
+                        sim.world().tell(&format!("asked {} {:?}", question.code, question.attempt));
+                    }
+                }
+                "job" => {
+                    let state = view.job(kassad::domain::ids::JobId(subject))?.state;
+                    sim.world().note(format!("job {}", state.word()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, sim: &Sim, view: View<'_>, row: &AttemptRow) -> Result<(), Fault> {
+        let (reference, state) = (row.reference.0.clone(), row.attempt.state);
+        let was = self.states.insert(row.id.0, state);
+        let order = view.order(row.order)?;
+        let mut world = sim.world();
+        let was_word = was.map_or("nothing", State::word);
+        if was != Some(state) {
+            world.note(format!("{was_word} -> {}", state.word()));
+            world.tell(&format!("{reference}: {was_word} -> {}", state.word()));
+        }
+        world.orders_of.insert(reference.clone(), order.snapshot.foreign_id);
+        if was == Some(State::Paid) && state != State::Paid {
+            world.violate(format!("{reference} was paid and is {}", state.word()));
+        }
+        if state.is_live() {
+            let live = view.attempts(row.part)?.iter().filter(|row| row.attempt.state.is_live()).count();
+            if live > 1 {
+                world.violate(format!("{live} live attempts of the part of {reference}"));
+            }
+        }
+        if let Some(evidence) = row.attempt.evidence.as_ref().filter(|_| state == State::Paid) {
+            self.paid.insert(reference.clone());
+            let charged = world.charged(&reference);
+            if row.tender != Tender::Cash && charged != evidence.amount {
+                world.violate(format!("{reference} is paid with {}, {charged} were charged", evidence.amount));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What waits for somebody in the ledger.
+pub fn left(view: View<'_>) -> Result<Vec<String>, Fault> {
+    let mut left = Vec::new();
+    for row in view.watched_all()?.iter().filter(|row| row.attempt.state.is_live()) {
+        left.push(format!("{} is {}", row.reference, row.attempt.state.word()));
+    }
+    for job in view.unfinished_jobs(20)? {
+        left.push(format!(
+            "job {} {} of order {} is {}: {:?}",
+            job.id,
+            job.document,
+            job.order,
+            job.state.word(),
+            job.reason
+        ));
+    }
+    for question in view.open_questions()? {
+        left.push(format!("question {} of order {:?}", question.code, question.order));
+    }
+    Ok(left)
+}
+
+struct Books {
+    orders: Vec<OrderRow>,
+    attempts: Vec<AttemptRow>,
+    jobs: Vec<JobRow>,
+}
+
+impl Books {
+    fn read(view: View<'_>) -> Result<Books, Fault> {
+        let attempts = view.newest_attempts(None, ROWS_MAX)?;
+        let ids: BTreeSet<_> = attempts.iter().map(|row| row.order).collect();
+        let orders: Vec<OrderRow> = ids.iter().map(|id| view.order(*id)).collect::<Result<_, _>>()?;
+        let mut jobs = Vec::new();
+        for order in &orders {
+            jobs.extend(view.jobs_of(order.id)?);
+        }
+        Ok(Books { orders, attempts, jobs })
+    }
+}
+
+/// All laws over the whole day.
+pub fn at_the_end(sim: &Sim, reader: &Reader) {
+    let books = Books::read(reader.view()).unwrap();
+    let mut world = sim.world();
+    if sim.0.plan.mutant != Some(Mutant::DeafPeople) {
+        for left in left(reader.view()).unwrap() {
+            world.violate(format!("left over: {left}"));
+        }
+    }
+    same_money(&books, &mut world);
+    closed_once(&books, &mut world);
+    on_paper(&books, &mut world);
+    cooked_once(&books, &mut world);
+    bot_heard(&books, &mut world);
+    let (_, flaws) = journal::verify(reader).unwrap();
+    for flaw in flaws {
+        world.violate(format!("journal: {}: {}", flaw.place, flaw.problem));
+    }
+}
+
+/// Every charge is paid in our books, and the other way round.
+fn same_money(books: &Books, world: &mut World) {
+    for row in &books.attempts {
+        let ours = match &row.attempt.evidence {
+            Some(evidence) if row.attempt.state == State::Paid && row.tender != Tender::Cash => evidence.amount,
+            Some(_) | None => Tiyn::ZERO,
+        };
+        let theirs = world.charged(row.reference.as_str());
+        if ours != theirs {
+            world.violate(format!("{}: {theirs} were charged, our books say {ours}", row.reference));
+        }
+    }
+    let known: BTreeSet<&str> = books.attempts.iter().map(|row| row.reference.as_str()).collect();
+    let strange: Vec<String> = world
+        .charges
+        .iter()
+        .filter(|charge| !known.contains(charge.reference.as_str()))
+        .map(|charge| charge.reference.clone())
+        .collect();
+    for reference in strange {
+        world.violate(format!("{reference} was charged, and no attempt is on record"));
+    }
+}
+
+/// Money in less money back is what the order is worth: closed once with it, or never paid and open.
+fn closed_once(books: &Books, world: &mut World) {
+    let ids: Vec<String> = world.sales.keys().cloned().collect();
+    for id in ids {
+        let net = world.net(&id);
+        let sale = world.sales[&id].clone();
+        let order = books.orders.iter().find(|order| order.snapshot.foreign_id == id);
+        let closing = order.map_or(Closing::None, |order| order.closing);
+        let is_right = match sale.standing {
+            Standing::Open if sale.is_bots => net == Tiyn::ZERO || net == sale.due(),
+            Standing::Open => net == Tiyn::ZERO && closing == Closing::None,
+            Standing::Closed(cash, cashless) => {
+                let is_known = closing == Closing::Closed || sale.closes == 0;
+                net == Tiyn(cash.0 + cashless.0) && is_known
+            }
+            Standing::Removed => net == Tiyn::ZERO,
+        };
+        if !is_right {
+            world.violate(format!(
+                "order {id} is {:?} worth {}, {net} is in the till, our books say {closing:?}",
+                sale.standing,
+                sale.due()
+            ));
+        }
+        // A receipt for each order that we closed, with the sum of the close.
+        if sale.closes > 0 {
+            let total = order.and_then(|order| last_receipt(books, order));
+            let closed = world.owed(&id);
+            if total != Some(closed) {
+                world.violate(format!("order {id} was closed with {closed}, its receipt says {total:?}"));
+            }
+        }
+    }
+}
+
+fn last_receipt(books: &Books, order: &OrderRow) -> Option<Tiyn> {
+    let receipts = books.jobs.iter().filter(|job| job.order == order.id && job.document == "receipt");
+    receipts.max_by_key(|job| job.no).and_then(|job| match serde_json::from_str(&job.body).ok()? {
+        Document::Receipt(receipt) => Some(receipt.total),
+        Document::Ticket(_) | Document::Refund(_) | Document::Test(_) => None,
+    })
+}
+
+/// Every paper that is due came out whole; at most one of its copies is not marked as a repeat.
+fn on_paper(books: &Books, world: &mut World) {
+    for job in books.jobs.iter().filter(|job| job.kind == JobKind::Print) {
+        let whole = world.papers.iter().filter(|paper| paper.job == job.id.0 && paper.is_whole);
+        let (all, unmarked) = (whole.clone().count(), whole.clone().filter(|paper| !paper.is_repeat).count());
+        let is_elsewhere = whole.clone().any(|paper| paper.printer != job.target);
+        if all == 0 || unmarked > 1 || is_elsewhere {
+            world.violate(format!(
+                "job {} {} for {} of order {}: {all} papers, {unmarked} of them without the mark, state {}",
+                job.id,
+                job.document,
+                job.target,
+                job.order,
+                job.state.word()
+            ));
+        }
+    }
+    let known: BTreeSet<i64> = books.jobs.iter().map(|job| job.id.0).collect();
+    let strange = world.papers.iter().filter(|paper| paper.is_whole && !known.contains(&paper.job)).count();
+    if strange > 0 {
+        world.violate(format!("{strange} papers of no job"));
+    }
+}
+
+/// Tickets are differences: together they are the order that was paid, and nothing is cooked twice.
+fn cooked_once(books: &Books, world: &mut World) {
+    for order in &books.orders {
+        let id = &order.snapshot.foreign_id;
+        let mut told: BTreeMap<String, i64> = BTreeMap::new();
+        for job in books.jobs.iter().filter(|job| job.order == order.id && job.document.starts_with("ticket:")) {
+            if let Ok(Document::Ticket(ticket)) = serde_json::from_str(&job.body) {
+                ticket.lines.iter().for_each(|line| *told.entry(line.name.clone()).or_default() += line.quantity.0);
+            }
+        }
+        let sale = world.sales[id].clone();
+        for (dish, quantity) in &told {
+            if *quantity > sale.dishes.get(dish).copied().unwrap_or(0) {
+                world.violate(format!("order {id}: {quantity} of {dish} were cooked, of {:?}", sale.dishes));
+            }
+        }
+        let is_paid_bot = sale.is_bots && world.net(id) == sale.due();
+        if sale.closes > 0 || is_paid_bot {
+            for line in &sale.lines {
+                if told.get(&line.name).copied().unwrap_or(0) < line.quantity.0 {
+                    world.violate(format!("order {id}: {} of {} never reached the kitchen", line.quantity, line.name));
+                }
+            }
+        }
+    }
+}
+
+/// The bot heard last of each of its invoices what became of it.
+fn bot_heard(books: &Books, world: &mut World) {
+    for row in books.attempts.iter().filter(|row| row.bot.is_some()) {
+        let word = match row.attempt.state {
+            State::Paid => "invoice.paid",
+            State::Expired => "invoice.expired",
+            State::Failed | State::Cancelled => "invoice.error",
+            State::Planned | State::Sent | State::Waiting | State::Unresolved => continue,
+        };
+        let name = format!("inv_{}", row.reference);
+        let last = world.heard.iter().rfind(|(invoice, _)| *invoice == name).map(|(_, event)| event.clone());
+        if last.as_deref() != Some(word) {
+            world.violate(format!("the bot heard {last:?} of {name}, which is {word}"));
+        }
+    }
+}

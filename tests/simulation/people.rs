@@ -191,6 +191,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
     }
     if status != 201 {
         sim.world().note(format!("refused {status}"));
+        sim.world().tell(&format!("{key} was refused: {status} {}", shown["code"]));
         return None;
     }
     let reference = shown["id"].as_str().unwrap_or_default().to_owned();
@@ -327,6 +328,7 @@ async fn settle(sim: &Sim, question: &QuestionRow) {
     let path = format!("/api/v1/questions/{}/answer", question.id);
     let body = json!({ "by": "Управляющая", "because": "посмотрела сама" });
     let (status, said) = patient(sim, &path, &[], &body).await;
+    sim.world().tell(&format!("{} of {:?} answered: {status}", question.code, question.order));
     // It may have been answered by evidence meanwhile.
     if status != 200 && status != 404 {
         sim.world().violate(format!("the answer to {} got {status}: {said}", question.code));

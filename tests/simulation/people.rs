@@ -79,8 +79,9 @@ async fn waiter(sim: Sim, id: String) {
 /// Closed at the POS itself: what is missing is taken in cash.
 fn close_by_hand(sale: &mut Sale, net: Tiyn) {
     let due = sale.due();
-    let cash = Tiyn((due.0 - net.0).max(0));
-    sale.cash = Tiyn(sale.cash.0 + cash.0);
+    sale.cash = Tiyn(sale.cash.0 + (due.0 - net.0).max(0));
+    // The parts that were paid in cash before are cash as well.
+    let cash = sale.cash.min(due);
     sale.standing = Standing::Closed(cash, Tiyn(due.0 - cash.0));
 }
 

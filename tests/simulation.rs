@@ -1,6 +1,7 @@
 //! Seeded days at the counter in simulated time: the true flows, ledger, workers and faces against models of the partners whose truth is
 //! known. After every commit and at the end of each day the laws are checked; a day that breaks one is shrunk and printed with its seed.
-//! By hand: `KASSAD_SIM_DAYS=100000 cargo test simulation`, one day again: `KASSAD_SIM_SEED=7 KASSAD_SIM_DAYS=1 cargo test simulation`.
+//! By hand: `KASSAD_SIM_DAYS=100000 cargo test simulation`, one day again: `KASSAD_SIM_SEED=7 KASSAD_SIM_DAYS=1 cargo test simulation`;
+//! `KASSAD_SIM_HUNT=1` plays on after a broken day and lists them all, without shrinking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 mod day;
@@ -34,14 +35,14 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Plays days on all cores; what was seen in all of them, and the first that broke a law.
-fn run(seeds: &[u64]) -> (BTreeMap<String, u64>, Option<(Plan, Told)>) {
-    let (next, seen, broken) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(None));
+/// Plays days on all cores; what was seen in all of them, and the days that broke a law: only the first, or all.
+fn run(seeds: &[u64], is_hunt: bool) -> (BTreeMap<String, u64>, Vec<(Plan, Told)>) {
+    let (next, seen, broken) = (AtomicU64::new(0), Mutex::new(BTreeMap::new()), Mutex::new(Vec::new()));
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..cores {
             scope.spawn(|| {
-                while broken.lock().unwrap().is_none() {
+                while is_hunt || broken.lock().unwrap().is_empty() {
                     let place = next.fetch_add(1, Ordering::SeqCst) as usize;
                     let Some(seed) = seeds.get(place) else { return };
                     let plan = Plan::of(*seed);
@@ -54,7 +55,8 @@ fn run(seeds: &[u64]) -> (BTreeMap<String, u64>, Option<(Plan, Told)>) {
                     *seen.entry("commits".to_owned()).or_insert(0) += told.commits;
                     *seen.entry("guests".to_owned()).or_insert(0) += plan.guests.len() as u64;
                     if !told.violations.is_empty() {
-                        broken.lock().unwrap().get_or_insert((plan, told));
+                        let told = if is_hunt { Told { trace: Vec::new(), ..told } } else { told };
+                        broken.lock().unwrap().push((plan, told));
                     }
                 }
             });
@@ -142,8 +144,15 @@ fn simulation_of_days_at_the_counter() {
     if days == DAYS {
         seeds.extend(SEEDS.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()));
     }
-    let (seen, broken) = run(&seeds);
-    if let Some((plan, told)) = broken {
+    let is_hunt = number("KASSAD_SIM_HUNT", 0) == 1;
+    let (seen, mut broken) = run(&seeds, is_hunt);
+    if is_hunt {
+        broken.sort_by_key(|(plan, _)| plan.seed);
+        let flaws = broken.iter().map(|(plan, told)| format!("seed {}: {}\n", plan.seed, told.violations.join("; ")));
+        let flaws = flaws.collect::<String>();
+        assert!(broken.is_empty(), "{} of {} days broke a law:\n{flaws}", broken.len(), seeds.len());
+    }
+    if let Some((plan, told)) = broken.into_iter().next() {
         if number("KASSAD_SIM_SHRINK", 1) == 0 {
             panic!("seed {}: {}\n{}", plan.seed, told.violations.join("\n"), told.trace.join("\n"));
         }

@@ -357,21 +357,28 @@ pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &s
             tx.set_job(&job, JobState::Done, job.tries, None)?;
             tx.set_closing(order.id, Closing::Closed, who)
         }
-        (_, Some(job)) => tx.set_job(&job, JobState::Queued, job.tries, None),
+        // What it grew by may be paid, with more than that: its dishes go to the kitchen as after any payment in full.
+        (_, Some(job)) => match covering(tx, &order)? {
+            Some(row) => complete(tx, rules, &order, row.id),
+            None => tx.set_job(&job, JobState::Queued, job.tries, None),
+        },
+        ("overpaid" | "double_paid", None) if order.closing == Closing::None => match covering(tx, &order)? {
+            Some(row) => complete(tx, rules, &order, row.id),
+            None => Ok(()),
+        },
         // Paid in part when the POS was done with it: no close of ours was ever on its way.
         ("closed_by_hand" | "removed", None) if order.closing == Closing::Question => {
             tx.set_closing(order.id, Closing::Closed, who)
         }
-        ("overpaid" | "double_paid", None) if order.closing == Closing::None => {
-            let paid = tx.attempts_of_order(order.id)?.into_iter().find(|row| row.attempt.state == State::Paid);
-            let is_covered = collected(tx, order.id)? >= order.snapshot.due;
-            match paid.filter(|_| is_covered) {
-                Some(row) => complete(tx, rules, &order, row.id),
-                None => Ok(()),
-            }
-        }
         (_, None) => Ok(()),
     }
+}
+
+/// A payment of an order that is paid in full.
+fn covering(tx: &Tx<'_>, order: &OrderRow) -> Result<Option<AttemptRow>, Fault> {
+    let paid = tx.attempts_of_order(order.id)?.into_iter().find(|row| row.attempt.state == State::Paid);
+    let is_covered = collected(tx, order.id)? >= order.snapshot.due;
+    Ok(paid.filter(|_| is_covered))
 }
 
 /// The POS said no to the close itself. Its record tells why: closed by hand or changed meanwhile. Where it tells nothing, or cannot be
@@ -421,6 +428,10 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
     let Some(last) = paid.last() else {
         return Ok(());
     };
+    if paid_in(tx, order.id)? < order.snapshot.due {
+        // It grew after it was paid: a receipt for the whole would say that nothing is left to collect, to the guest and to `counted`.
+        return Ok(());
+    }
     let document = Document::Receipt(Receipt {
         shop: rules.shop.clone(),
         order_number: order.snapshot.number.clone(),

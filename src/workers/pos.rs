@@ -220,13 +220,16 @@ async fn close_all(counter: &Counter, name: &str, stop: &Stop) {
     let mut ear = office.listen();
     let mut paces: HashMap<JobId, Pace> = HashMap::new();
     let mut closing: FuturesUnordered<BoxFuture<'static, (JobId, Result<Next, Fault>)>> = FuturesUnordered::new();
+    let mut is_first_look = true;
     while !stop.is_given() {
         let now = office.clock.now();
         let jobs = office.look(|view| view.open_jobs(name, 500)).unwrap_or_default();
         paces.retain(|id, pace| pace.busy || jobs.iter().any(|job| job.id == *id));
         let mut deadlines = Vec::new();
         for job in jobs {
-            let fresh = Pace { next: now, back_off: BackOff::default(), acted: None, busy: false };
+            // A close that went out before a restart may still be on its way to the POS.
+            let acted = (is_first_look && job.tries > 0).then_some(now);
+            let fresh = Pace { next: now, back_off: BackOff::default(), acted, busy: false };
             let pace = paces.entry(job.id).or_insert(fresh);
             if pace.busy {
                 continue;
@@ -240,6 +243,7 @@ async fn close_all(counter: &Counter, name: &str, stop: &Stop) {
                 closing.push(Box::pin(async move { (job.id, close(&counter, &job, may_act).await) }));
             }
         }
+        is_first_look = false;
         let next = earliest(deadlines);
         tokio::select! {
             biased;

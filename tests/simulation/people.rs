@@ -79,8 +79,9 @@ async fn waiter(sim: Sim, id: String) {
 /// Closed at the POS itself: what is missing is taken in cash.
 fn close_by_hand(sale: &mut Sale, net: Tiyn) {
     let due = sale.due();
-    let cash = Tiyn((due.0 - net.0).max(0));
-    sale.cash = Tiyn(sale.cash.0 + cash.0);
+    sale.cash = Tiyn(sale.cash.0 + (due.0 - net.0).max(0));
+    // The parts that were paid in cash before are cash as well.
+    let cash = sale.cash.min(due);
     sale.standing = Standing::Closed(cash, Tiyn(due.0 - cash.0));
 }
 
@@ -168,6 +169,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
     if is_part {
         body["amount"] = json!(amount.whole_tenge());
     }
+    sim.world().tell(&format!("{key}: to collect {amount} of order {id} by {way}, part {is_part}"));
     // Notes are in the cashier's hand before the tap, and handed back when it is refused.
     let in_hand = |sim: &Sim, sum: Tiyn| {
         let mut world = sim.world();
@@ -191,6 +193,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
     }
     if status != 201 {
         sim.world().note(format!("refused {status}"));
+        sim.world().tell(&format!("{key} was refused: {status} {}", shown["code"]));
         return None;
     }
     let reference = shown["id"].as_str().unwrap_or_default().to_owned();
@@ -327,6 +330,7 @@ async fn settle(sim: &Sim, question: &QuestionRow) {
     let path = format!("/api/v1/questions/{}/answer", question.id);
     let body = json!({ "by": "Управляющая", "because": "посмотрела сама" });
     let (status, said) = patient(sim, &path, &[], &body).await;
+    sim.world().tell(&format!("{} of {:?} answered: {status}", question.code, question.order));
     // It may have been answered by evidence meanwhile.
     if status != 200 && status != 404 {
         sim.world().violate(format!("the answer to {} got {status}: {said}", question.code));
@@ -347,16 +351,39 @@ async fn answer_attempt(sim: &Sim, question: &QuestionRow) {
     };
     if outcome == "not_paid" {
         sim.world().denied.insert(row.reference.0.clone());
+    } else {
+        make_up(sim, &row, true);
     }
     let body = json!({
         "by": "Управляющая", "because": "посмотрела сама", "outcome": outcome, "transaction": transaction,
         "confirmed": outcome == "not_paid",
     });
     let (status, said) = patient(sim, &format!("/api/v1/payments/{}/answer", row.reference), &[], &body).await;
+    if status != 200 && outcome == "paid" {
+        make_up(sim, &row, false);
+    }
     sim.world().note(format!("answered {outcome} {}", if is_wrong { "wrongly" } else { "rightly" }));
     sim.world().tell(&format!("{} answered {outcome}, wrongly {is_wrong}: {status}", row.reference));
     if status != 200 && status != 409 {
         sim.world().violate(format!("the answer about {} got {status}: {said}", row.reference));
+    }
+}
+
+/// An answer knows no other sum than the one that was asked for: what the guest paid less or more is made up for in cash at once.
+fn make_up(sim: &Sim, row: &AttemptRow, is_done: bool) {
+    let (mut world, reference) = (sim.world(), row.reference.as_str());
+    let id = world.orders_of[reference].clone();
+    let known = if is_done { Tiyn::ZERO } else { world.made_up.remove(reference).unwrap_or(Tiyn::ZERO) };
+    let made_up = if is_done { Tiyn(row.attempt.amount.0 - world.charged(reference).0) } else { known };
+    if made_up == Tiyn::ZERO {
+        return;
+    }
+    let sign = if is_done { 1 } else { -1 };
+    let sale = world.sales.get_mut(&id).unwrap();
+    sale.cash = Tiyn(sale.cash.0 + sign * made_up.0);
+    if is_done {
+        world.made_up.insert(reference.to_owned(), made_up);
+        world.note("made up for".to_owned());
     }
 }
 

@@ -170,6 +170,8 @@ pub struct World {
     pub travels: BTreeMap<String, u32>,
     /// Attempts of which a person said "not paid".
     pub denied: BTreeSet<String>,
+    /// What was made up for in cash when a person said "paid", by reference; below zero when it was handed out.
+    pub made_up: BTreeMap<String, Tiyn>,
     pub down_until: BTreeMap<String, Monotonic>,
     pub is_calm: bool,
     pub is_dead: bool,

@@ -560,6 +560,8 @@ const TABLE: &[Row] = &[
     ("refund_done", "Бұл қайтару орындалған", "Этот возврат уже сделан", "This refund is done already"),
     ("question.settlement", "{terminal} терминалы күнді жаба алмады: терминалдың өзінде салыстырып шығыңыз", "Терминал {terminal} не закрыл день: сделайте сверку на самом терминале",
         "The terminal {terminal} did not settle its day: do it on the terminal itself"),
+    ("due_changed", "Тапсырыс өзгерді: енді {detail} ₸. Тексеріп, қайта басыңыз", "Заказ изменился: теперь {detail} ₸. Проверьте и нажмите ещё раз", "The order has changed: it is {detail} ₸ now. Look, and press again"),
+    ("busy_other", "Терминал басқа операциямен бос емес", "Терминал занят другой операцией", "The terminal is busy with something else"),
     ("no_refund", "Бұл терминал қайтара алмайды", "Этот терминал не делает возвратов", "This terminal gives no refunds"),
     ("answered_not_returned", "Қызметкер: ақша қайтарылмаған. {detail}", "Сотрудник: деньги не вернулись. {detail}", "A person says: not given back. {detail}"),
     ("answer_refund", "Бұл сұраққа қайтарудың өзінде жауап беріңіз", "Ответьте на этот вопрос у самого возврата", "Answer this question at its refund"),

@@ -88,6 +88,7 @@ impl Table {
             amount: Some(Tiyn(tenge * 100)),
             part,
             tendered: None,
+            due_seen: None,
             phone: None,
             description: String::new(),
             bot: None,

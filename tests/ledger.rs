@@ -112,6 +112,7 @@ fn wish(order: &str) -> Plan {
         amount: None,
         part: None,
         tendered: None,
+        due_seen: None,
         phone: None,
         description: "Заказ".to_owned(),
         bot: None,

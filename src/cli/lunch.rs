@@ -456,7 +456,7 @@ impl Lunch<'_> {
             None => !seen.iter().any(|known| known == process),
         };
         let found =
-            operations.iter().rev().find(|operation| operation.amount == amount && is_it(&operation.process_id));
+            operations.iter().rev().find(|one| !one.is_refund && one.amount == amount && is_it(&one.process_id));
         let Some(found) = found else {
             return Look::NotPaid;
         };

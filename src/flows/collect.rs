@@ -32,6 +32,8 @@ pub struct Plan {
     pub part: Option<i64>,
     /// What the guest hands over in cash.
     pub tendered: Option<Tiyn>,
+    /// The total that the cashier saw: an order that has changed since is looked at again before money is asked for.
+    pub due_seen: Option<Tiyn>,
     /// The guest's phone.
     pub phone: Option<Phone>,
     /// What the guest reads.
@@ -52,6 +54,9 @@ pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Plan) -> Result<AttemptRow, Fault
         return Ok(known);
     }
     check_sum(wish)?;
+    if wish.due_seen.is_some_and(|seen| seen != wish.snapshot.due) {
+        return refused("due_changed", wish.snapshot.due.to_string());
+    }
     let order = match tx.order_of(&wish.source, &wish.snapshot.foreign_id)? {
         Some(order) => renewed(tx, order, wish)?,
         None => tx.add_order(&wish.source, &wish.snapshot)?,
@@ -168,7 +173,9 @@ fn part_to_collect(tx: &Tx<'_>, order: &OrderRow, wish: &Plan) -> Result<PartRow
     if left <= Tiyn::ZERO {
         return refused("already_paid", order.snapshot.number.clone());
     }
-    let amount = wish.amount.unwrap_or(left);
+    // A named share that failed is asked for again as it was.
+    let own = open.filter(|_| wish.part.is_some()).map_or(left, |part| part.amount.min(left));
+    let amount = wish.amount.unwrap_or(own);
     if amount > left {
         return refused(
             "too_much",
@@ -197,8 +204,9 @@ pub fn send(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId) -> Result<Option<Att
     if row.attempt.state != State::Planned {
         return Ok(None);
     }
-    if settle::collected(tx, row.order)? >= tx.order(row.order)?.snapshot.due {
-        // A late payment settled the order while this one waited in the queue (F05): nobody is asked twice.
+    let left = tx.order(row.order)?.snapshot.due.0.saturating_sub(settle::collected(tx, row.order)?.0);
+    if row.attempt.amount.0 > left {
+        // A late payment settled the order, or some of it, while this one waited in the queue (F05): nobody is asked for too much.
         conclude(tx, rules, attempt, Event::Withdrawn(Reason::new("already_paid", row.reference)))?;
         return Ok(None);
     }
@@ -292,11 +300,13 @@ fn second_look(tx: &Tx<'_>, row: &AttemptRow, event: Event) -> Result<AttemptRow
         | Event::Pending
         | Event::Unknown(_) => return Ok(row.clone()),
     };
+    if contradicts && tx.was_asked("answer_contradicted", row.id)? {
+        return Ok(row.clone());
+    }
     if contradicts {
         let args = vec![("amount", row.attempt.amount.to_string()), ("order", tx.order(row.order)?.snapshot.number)];
         let (order, attempt) = (Some(row.order), Some(row.id));
         tx.ask(&NewQuestion { code: "answer_contradicted", order, attempt, inbox: None, refund: None, args })?;
-        tx.set_watched(row.id, false)?;
         return tx.attempt(row.id);
     }
     let next = row.attempt.apply(event)?;
@@ -378,7 +388,7 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
         return refused("not_unclear", row.reference.0);
     }
     let questions = tx.questions_about(attempt)?;
-    if questions.is_empty() {
+    if !questions.iter().any(|question| ["unresolved", "lost_create"].contains(&question.code.as_str())) {
         return refused("too_early", row.reference.0);
     }
     let transaction = answer.transaction.trim();
@@ -391,6 +401,11 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, attempt: AttemptId, answer: &Answer) -
     let known = if answer.paid { tx.proven_by(transaction)? } else { None };
     if let Some(other) = known.filter(|other| other.id != attempt) {
         return refused("transaction_known", other.reference.0);
+    }
+    if answer.paid
+        && let Some(refund) = tx.refund_proven_by(transaction)?
+    {
+        return refused("transaction_known", refund.reference.0);
     }
     let outcome = if answer.paid { "paid" } else { "not_paid" };
     for question in questions {

@@ -124,7 +124,10 @@ fn owner(tx: &Tx<'_>, door: &str, claim: &Claim) -> Result<Option<AttemptRow>, F
 fn recognise(tx: &Tx<'_>, row: &AttemptRow, handle: &Handle) -> Result<(), Fault> {
     if row.attempt.handle.is_none() {
         let next = row.attempt.apply(Event::Recognised(handle.clone()))?;
-        tx.save_attempt(row, &next, next.state != State::Paid || next.is_a_persons_word())?;
+        let row = tx.save_attempt(row, &next, next.state != State::Paid || next.is_a_persons_word())?;
+        if row.attempt.state == State::Waiting {
+            super::collect::drop_questions(tx, &row)?;
+        }
     } else if row.attempt.state != State::Paid {
         tx.set_watched(row.id, true)?;
     }

@@ -50,15 +50,31 @@ pub fn clock_jumped(tx: &Tx<'_>, from: Wall, to: Wall) -> Result<(), Fault> {
 /// A terminal's end of day is about to be asked for, once a business day. The first day that a terminal is known is not ended.
 pub fn settlement_begun(tx: &Tx<'_>, terminal: &str, day: Wall) -> Result<bool, Fault> {
     let name = format!("terminal.{terminal}.settled");
-    let last = tx.vault(&name)?.and_then(|text| text.parse::<i64>().ok());
-    if last.is_none_or(|last| last < day.0) {
-        tx.store_in_vault(&name, &day.0.to_string())?;
+    let text = tx.vault(&name)?.unwrap_or_default();
+    let last = text.strip_suffix(BEGUN).unwrap_or(&text).parse::<i64>().ok();
+    if last.is_some() && text.ends_with(BEGUN) {
+        // Its answer was lost with the power.
+        settlement_ended(tx, terminal, &Err(Reason::new("interrupted", "")))?;
+        return Ok(false);
     }
-    Ok(last.is_some_and(|last| last < day.0))
+    // A day far ahead was written down by a clock that was wrong.
+    let last = last.filter(|last| *last <= day.0.saturating_add(2 * 24 * 3_600_000));
+    let is_due = last.is_some_and(|last| last < day.0);
+    if is_due || last.is_none() {
+        tx.store_in_vault(&name, &format!("{}{}", day.0, if is_due { BEGUN } else { "" }))?;
+    }
+    Ok(is_due)
 }
+
+/// Marks an end of day that was asked for and has not been answered.
+const BEGUN: &str = " begun";
 
 /// How a terminal's end of day went. Where it did not go well a person looks: it is not asked for again by itself.
 pub fn settlement_ended(tx: &Tx<'_>, terminal: &str, ended: &Result<String, Reason>) -> Result<(), Fault> {
+    let name = format!("terminal.{terminal}.settled");
+    if let Some(day) = tx.vault(&name)?.as_deref().and_then(|text| text.strip_suffix(BEGUN)) {
+        tx.store_in_vault(&name, day)?;
+    }
     match ended {
         Ok(slip) => tx.record("settlement", 0, &json!({ "terminal": terminal, "slip": slip })).map(drop),
         Err(reason) => {

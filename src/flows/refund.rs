@@ -97,8 +97,15 @@ pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Wish) -> Result<RefundRow, Fault>
     if way == Way::Terminal && amount.whole_tenge().is_none() {
         return refused("tiyn", amount.decimal());
     }
-    if way == Way::ByHand && tx.proven_by(transaction)?.is_some_and(|other| other.id != row.id) {
-        return refused("transaction_known", transaction.to_owned());
+    if way == Way::ByHand {
+        is_fresh_number(tx, transaction)?;
+    }
+    let is_complete = settle::counted(tx, &tx.order(row.order)?)? >= tx.order(row.order)?.snapshot.due;
+    if let Some(live) = tx.attempts_of_order(row.order)?.into_iter().find(|other| other.attempt.state.is_live())
+        && !is_complete
+    {
+        // The order might become whole with money that is on its way back.
+        return refused("live", live.reference.0);
     }
     keeps_the_close(tx, &row, amount)?;
     let via = if way == Way::Terminal { row.via.clone() } else { "cashier".to_owned() };
@@ -125,6 +132,17 @@ pub fn plan(tx: &Tx<'_>, rules: &Rules, wish: &Wish) -> Result<RefundRow, Fault>
             };
             conclude(tx, rules, refund.id, Event::Returned(proof))
         }
+    }
+}
+
+/// A number that proves a payment, or another refund, proves no new refund.
+fn is_fresh_number(tx: &Tx<'_>, transaction: &str) -> Result<(), Fault> {
+    if let Some(payment) = tx.proven_by(transaction)? {
+        return refused("transaction_known", payment.reference.0);
+    }
+    match tx.refund_proven_by(transaction)? {
+        Some(refund) => refused("transaction_known", refund.reference.0),
+        None => Ok(()),
     }
 }
 
@@ -333,6 +351,9 @@ pub fn answer(tx: &Tx<'_>, rules: &Rules, refund: RefundId, answer: &Answer) -> 
     let transaction = answer.transaction.trim();
     if answer.returned && transaction.is_empty() {
         return refused("answer_incomplete", "transaction");
+    }
+    if answer.returned {
+        is_fresh_number(tx, transaction)?;
     }
     if !answer.returned && !answer.confirmed {
         return refused("confirm_not_returned", row.refund.amount.to_string());

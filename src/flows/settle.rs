@@ -52,7 +52,7 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
     // The order decides, not the part: a part may have been cut smaller while an older attempt for all of it was still on its way.
     match collected.cmp(&due) {
         std::cmp::Ordering::Less if evidence.amount < row.attempt.amount => return tx.ask(&about("part_paid")),
-        std::cmp::Ordering::Less => return Ok(()),
+        std::cmp::Ordering::Less => return stop_others(tx, rules, row, Tiyn(due.0 - collected.0)),
         // Money came after money had gone back: somebody looks whether it is for the same thing.
         std::cmp::Ordering::Equal if is_done && paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
         std::cmp::Ordering::Equal if order.closing != Closing::Closed => complete(tx, rules, &order, row.id)?,
@@ -63,12 +63,12 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
         }
         std::cmp::Ordering::Greater => tx.ask(&about("overpaid"))?,
     }
-    stop_others(tx, rules, row)
+    stop_others(tx, rules, row, Tiyn::ZERO)
 }
 
-/// The order is paid: what is still in the queue for it is dropped, and what is outside already becomes a question (I4, F34).
-fn stop_others(tx: &Tx<'_>, rules: &Rules, paid: &AttemptRow) -> Result<(), Fault> {
-    for other in tx.attempts_of_order(paid.order)? {
+/// What asks for more than is left is dropped where it is still in the queue, and becomes a question where it is outside already (I4, F34).
+fn stop_others(tx: &Tx<'_>, rules: &Rules, paid: &AttemptRow, left: Tiyn) -> Result<(), Fault> {
+    for other in tx.attempts_of_order(paid.order)?.into_iter().filter(|other| other.attempt.amount > left) {
         match other.attempt.state {
             State::Planned => {
                 let dropped = Event::Withdrawn(Reason::new("already_paid", &paid.reference));

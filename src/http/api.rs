@@ -258,6 +258,8 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
     let amount = amount.map_err(Problem::bad)?;
     let tendered = shape::given(body, "tendered").map(|value| shape::read_sum(value, "tendered")).transpose();
     let tendered = tendered.map_err(Problem::bad)?;
+    let due_seen = shape::given(body, "due").map(|value| shape::read_sum(value, "due")).transpose();
+    let due_seen = due_seen.map_err(Problem::bad)?;
     let part = match shape::given(body, "part") {
         None => None,
         Some(value) => match value.as_i64().filter(|no| (1..=PARTS_MAX).contains(no)) {
@@ -293,6 +295,7 @@ async fn wish(asked: &Asked, body: &Value, key: Option<(String, String)>) -> Res
         amount,
         part,
         tendered,
+        due_seen,
         phone,
         description,
         bot: None,

@@ -137,6 +137,7 @@ async fn wish(faces: &Faces, bot: &BotAccess, body: &Value, wanted: Wanted) -> R
     Ok(Plan {
         part: None,
         tendered: None,
+        due_seen: None,
         source,
         snapshot,
         tender: Tender::KaspiInvoice,

@@ -125,6 +125,7 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
         "change": change.map(sum),
         "method": paid.map(|evidence| evidence.method.clone()),
         "transaction": paid.map(|evidence| evidence.transaction.clone()),
+        "detail": paid.filter(|evidence| evidence.source != "person").map(|evidence| evidence.detail.clone()),
         "tender": row.tender,
         "via": row.via,
         "handle": row.attempt.handle,

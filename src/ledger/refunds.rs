@@ -175,6 +175,12 @@ impl View<'_> {
         self.refunds_where("WHERE created >= ?1 ORDER BY id LIMIT ?2", (from.0, limit))
     }
 
+    /// The refund that a transaction number is the proof of already. Walks the proofs: asked when a person types one.
+    pub fn refund_proven_by(&self, transaction: &str) -> Result<Option<RefundRow>, Fault> {
+        let tail = "WHERE proof IS NOT NULL AND json_extract(proof, '$.transaction') = ?1 LIMIT 1";
+        Ok(self.refunds_where(tail, [transaction])?.pop())
+    }
+
     /// What a key was used for: its content and refund.
     pub fn refund_key(&self, key: &str) -> Result<Option<(String, RefundId)>, Fault> {
         let mut query = self.connection.prepare_cached("SELECT content, id FROM refunds WHERE key = ?1")?;

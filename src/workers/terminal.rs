@@ -171,12 +171,17 @@ impl Desk {
             let waited = now.since(self.pace(row.id).since);
             if waited >= START_PATIENCE && (on_screen || place > 0) {
                 let ahead = rows.iter().find(|other| other.id != row.id && other.attempt.state.is_live());
-                let ahead = ahead.map_or_else(String::new, |other| other.reference.0.clone());
+                let ahead = ahead.map(|other| self.number(other)).unwrap_or_default();
                 self.conclude(row.id, Event::Declined(Reason::new("busy", ahead))).await?;
                 turned = true;
             }
         }
         Ok(turned)
+    }
+
+    /// The number of an attempt's order, as people say it.
+    fn number(&self, row: &AttemptRow) -> String {
+        self.office.look(|view| view.order(row.order)).map(|order| order.snapshot.number).unwrap_or_default()
     }
 
     fn pace(&mut self, id: AttemptId) -> &mut Pace {
@@ -252,7 +257,8 @@ impl Desk {
         match self.driver.start(&ask).await {
             Outcome::Done(handle) => {
                 info!(attempt = %row.reference, "the amount is on the terminal");
-                self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
+                let number = self.number(&row);
+                self.office.devices.set(&self.name, "terminal", "busy", "", &number);
                 let rules = self.office.rules.clone();
                 self.office.decide_surely(move |tx| collect::accepted(tx, &rules, id, handle.clone())).await?;
                 let next = self.office.clock.now().plus(self.abilities.inquire_gap);
@@ -277,6 +283,14 @@ impl Desk {
     /// The terminal did not take it; how it is, is on the page already. After a minute the cashier is told, instead of a silent queue.
     async fn not_started(&mut self, row: &AttemptRow, reason: Reason) -> Result<(), Fault> {
         let now = self.office.clock.now();
+        // Busy with an order of ours that is still unclear is told by its number; busy with anything else is told so.
+        let reason = match self.office.look(|view| view.watched(&self.name))?.iter().find(|other| other.id != row.id) {
+            Some(ours) if reason.code == "busy" && ours.attempt.state.is_live() => {
+                Reason::new("busy", self.number(ours))
+            }
+            Some(_) | None if reason.code == "busy" => Reason::new("busy_other", &reason.detail),
+            Some(_) | None => reason,
+        };
         let pace = self.pace(row.id);
         pace.next = now.plus(START_GAP);
         if now.since(pace.since) >= START_PATIENCE {
@@ -333,7 +347,10 @@ impl Desk {
             | Outcome::Unknown(reason) => Event::Unknown(Reason::new(&reason.code, "")),
         };
         match trouble {
-            None => self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0),
+            None => {
+                let number = self.number(row);
+                self.office.devices.set(&self.name, "terminal", "busy", "", &number);
+            }
             Some(reason) => self.office.devices.set(&self.name, "terminal", "down", &reason.code, &reason.detail),
         }
         let after = self.conclude(row.id, event).await?;

@@ -379,6 +379,7 @@ fn wish(number: u64) -> Plan {
         amount: None,
         part: None,
         tendered: None,
+        due_seen: None,
         phone: None,
         description: format!("Дастархан: заказ {}", 100_000 + number),
         bot: None,

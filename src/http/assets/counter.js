@@ -188,11 +188,13 @@ function wanted(rest) {
 const decimal = (value) => (value % 100 ? `${Math.floor(value / 100)}.${String(value % 100).padStart(2, "0")}` : Math.floor(value / 100));
 
 function collect(order, tender) {
-  const body = { order_id: order.order_id, tender };
+  // The order as the cashier sees it: one that has changed meanwhile is refused, and shown anew.
+  const body = { order_id: order.order_id, tender, due: order.due };
   if (tiyn(view.amount || 0) > 0) body.amount = decimal(tiyn(view.amount));
   if (tender === "cash" && tiyn(view.tendered || 0) > 0) body.tendered = decimal(tiyn(view.tendered));
   if (tender === "kaspi_invoice") body.phone = "7" + view.phone;
-  const press = pressKey({ ...body, due: order.due, paid: order.paid });
+  // One key until the server has answered: the same press is the same payment, whatever the page has learnt meanwhile.
+  const press = pressKey({ ...body, due: undefined });
   return act(tender, async () => {
     try {
       const payment = await call("POST", "/api/v1/payments", body, { "Idempotency-Key": press.key });
@@ -490,6 +492,7 @@ function track(payment) {
     const look = receipt.state === "confirmed" ? "good" : ["suspect", "held"].includes(receipt.state) ? "look" : "";
     steps.push([`${word("document.receipt")}: ${word(`print.${receipt.state}`).toLowerCase()}`, look]);
   }
+  if (payment.detail) steps.push([payment.detail, ""]);
   for (const refund of payment.refunds || []) {
     if (refund.state === "done") steps.push([word("page.refunded", { amount: sum(refund.returned) }), ""]);
     else if (refund.state !== "cancelled") steps.push([(refund.reason && refund.state === "failed" && refund.reason.text) || refund.state_text, refund.state === "unresolved" ? "firm" : "look"]);
@@ -509,6 +512,10 @@ function drawPayments() {
       make("div", { class: "middle" }, make("span", { class: "when" }, String(payment.created_at || "").slice(11, 16)), make("span", { class: "name" }, word(`tender.${payment.tender}`)),
         make("span", { class: `state ${tone}` }, text)),
       payment.state === "paid" ? track(payment) : null);
+  }).flatMap((row, index) => {
+    const payment = view.payments[index];
+    const back = tiyn(payment.refundable) > 0 && payment.order_id !== view.chosen;
+    return back ? [row, make("button", { class: "back", onclick: () => giveBack(payment) }, word("page.refund"))] : [row];
   }).concat(view.payments.length ? [] : [make("div", { class: "empty" }, word("page.no_payments"))]));
 }
 

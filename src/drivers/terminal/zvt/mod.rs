@@ -490,7 +490,13 @@ impl Zvt {
             Outcome::Done(last) => last,
             other @ (Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => return known(other),
         };
-        Outcome::Done(self.memory().await.judge(asked, &last))
+        Outcome::Done(match self.memory().await.judge(asked, &last) {
+            // What TCP has taken may still be delivered after the connection is gone: only time and a person end it.
+            Standing::Failed(reason) if reason.code == "not_done" && self.settings.framing == frame::Framing::Tcp => {
+                Standing::Unclear(reason)
+            }
+            standing => standing,
+        })
     }
 
     async fn stop_it(&mut self, handle: &Handle) -> Outcome<()> {

@@ -161,6 +161,12 @@ fn attempts(sim: &Sim, id: &str) -> Option<Vec<AttemptRow>> {
 
 /// One effort to collect, followed to its end. `None`: it was refused.
 async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key: &str) -> Option<State> {
+    let reference = begin(sim, id, amount, is_part, way, key).await?;
+    follow(sim, &reference).await
+}
+
+/// The beginning of an effort, by its reference. `None`: it was refused.
+async fn begin(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key: &str) -> Option<String> {
     let mut body = match way {
         0..5 => json!({ "order_id": id, "tender": "kaspi_terminal", "terminal": format!("till{}", 1 + way % 2) }),
         5..9 => json!({ "order_id": id, "tender": "kaspi_invoice", "phone": "77011234567" }),
@@ -204,7 +210,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
         }
     }
     if way == 9 {
-        return Some(State::Paid);
+        return Some(reference);
     }
     if sim.strikes(Kind::SecondTill) {
         // It must be refused while the first lives; the law of one live attempt judges.
@@ -215,7 +221,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
         sim.sleep_ms(sim.between("cancels", 1, 20_000)).await;
         patient(sim, &format!("/api/v1/payments/{reference}/cancel"), &[], &json!({})).await;
     }
-    follow(sim, &reference).await
+    Some(reference)
 }
 
 /// Waits for the end of an attempt.
@@ -426,7 +432,8 @@ async fn answer_order(sim: &Sim, question: &QuestionRow, asked: u64) {
         } else {
             // The guest is still there, and pays the rest in cash or by Kaspi.
             let way = if asked > 400 { 9 } else { 5 + 4 * sim.pick("rest by", 2) };
-            collect(sim, &id, owed, false, way, &format!("rest-{}-{asked}", question.id)).await;
+            // Not followed: who waits for it could not answer what is asked about it.
+            begin(sim, &id, owed, false, way, &format!("rest-{}-{asked}", question.id)).await;
             return if missing(sim, &id).is_none() {
                 settle(sim, question).await
             };

@@ -68,8 +68,14 @@ enum Fate {
 
 fn fate(sim: &Sim, call: &Call) -> Fate {
     if sim.strikes(Kind::Outage) {
-        let until = sim.now().plus(Duration::from_millis(sim.between("outage", 5_000, 240_000)));
-        sim.world().down_until.insert(call.partner.clone(), until);
+        // A cloud may be away for longer than a request lives that was never sent.
+        let is_long = call.partner == "aipay" && sim.pick("long outage", 8) == 0;
+        let length_ms =
+            if is_long { sim.between("outage", 900_000, 1_500_000) } else { sim.between("outage", 5_000, 240_000) };
+        let until = sim.now().plus(Duration::from_millis(length_ms));
+        let mut world = sim.world();
+        let known = world.down_until.entry(call.partner.clone()).or_default();
+        *known = until.max(*known);
     }
     let is_down = sim.world().down_until.get(&call.partner).is_some_and(|until| *until > sim.now());
     if is_down && !sim.world().is_calm {

@@ -230,7 +230,7 @@ async fn follow(sim: &Sim, reference: &str) -> Option<State> {
         let state = sim.look(|view| Ok(view.attempt_of(reference)?.map(|row| row.attempt.state)));
         match state.flatten() {
             Some(state) if !state.is_live() => return Some(state),
-            Some(_) | None => sim.sleep_ms(3_000).await,
+            Some(_) | None => sim.sleep_ms(6_000).await,
         }
     }
     sim.world().violate(format!("{reference} never ended"));

@@ -265,6 +265,9 @@ impl Day {
         if world.open_sales > 0 {
             left.push(format!("{} guests", world.open_sales));
         }
+        for given in world.given.iter().filter(|given| !self.watch.given.contains(&given.reference)) {
+            left.push(format!("{} went back and is not done", given.reference));
+        }
         for charge in world.charges.iter() {
             // Learnt by asking within the late watch, or by a notice.
             let is_known = self.watch.paid.contains(&charge.reference);

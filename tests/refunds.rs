@@ -3,6 +3,7 @@
 
 use crate::shop::{Counter, PHONE, Said};
 use kassad::sandbox::faults::Fault;
+use kassad::sandbox::poster::ByHand;
 use kassad::sandbox::terminal::Screen;
 use serde_json::{Value, json};
 
@@ -352,5 +353,51 @@ async fn f25_what_was_too_much_goes_back_and_the_order_goes_on() {
     shop.until_papers("receipt", 2).await;
     shop.until_papers("hot", 1).await;
     assert_eq!(shop.questions().await, Vec::<String>::new());
+    shop.close().await;
+}
+
+/// Takes part of an order in cash and lets the POS forget the rest in some way.
+async fn paid_in_part(shop: &Counter) -> (u64, String) {
+    let order = shop.order();
+    let id = begun(shop, order, "cash", 2000, &json!({})).await;
+    assert!(shop.is(&id, "paid").await);
+    (order, id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f24_an_order_paid_in_part_and_closed_by_hand_is_asked_about() {
+    let shop = Counter::open().await;
+    let (order, _) = paid_in_part(&shop).await;
+    assert!(shop.poster().close_by_hand(order, ByHand::Cash));
+    shop.settle("closed_by_hand").await;
+    shop.pass(std::time::Duration::from_secs(60), std::time::Duration::from_secs(1)).await;
+    assert_eq!(shop.questions().await, Vec::<String>::new(), "it is asked once");
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f24_an_order_that_shrinks_to_what_was_paid_closes_by_itself() {
+    let shop = Counter::open().await;
+    let order = shop.poster().open_order(5, "Айгерім", &[(1, 1), (13, 2)]);
+    let paid = begun(&shop, order, "cash", 6100, &json!({})).await;
+    assert!(shop.is(&paid, "paid").await);
+    assert_eq!(shop.in_pos(order).status, 1);
+    assert!(shop.poster().set_count(order, 13, 1), "the second tea is taken back");
+    shop.until("the order is closed", async || shop.in_pos(order).status == 2).await;
+    let seen = shop.in_pos(order);
+    assert_eq!((seen.closes, seen.payed_cash.0), (1, 610_000), "{seen:?}");
+    shop.until_papers("receipt", 1).await;
+    assert_eq!(shop.questions().await, Vec::<String>::new());
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f24_an_order_paid_in_part_and_removed_gives_its_money_back() {
+    let shop = Counter::open().await;
+    let (order, id) = paid_in_part(&shop).await;
+    assert!(shop.poster().remove(order));
+    shop.until_asked("removed").await;
+    assert_eq!(refund(&shop, &id, &json!({})).await.body["state"], "done");
+    shop.settle("removed").await;
     shop.close().await;
 }

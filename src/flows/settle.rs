@@ -94,6 +94,58 @@ fn stop_others(tx: &Tx<'_>, rules: &Rules, paid: &AttemptRow) -> Result<(), Faul
     Ok(())
 }
 
+/// Orders that are paid in part and that nothing is on its way for: money that the POS may turn into a whole payment, or leave without an
+/// order, while nobody taps anything (F24).
+pub fn waiting_parts(view: &View<'_>) -> Result<Vec<(OrderRow, Tiyn)>, Fault> {
+    let mut waiting = Vec::new();
+    for order in view.partly_paid()? {
+        let is_live = view.attempts_of_order(order.id)?.iter().any(|row| row.attempt.state.is_live())
+            || view.refunds_of_order(order.id)?.iter().any(|row| row.refund.state.is_live());
+        let stayed = collected(view, order.id)?;
+        if !is_live && stayed > Tiyn::ZERO && view.questions_of(order.id)?.is_empty() {
+            waiting.push((order, stayed));
+        }
+    }
+    Ok(waiting)
+}
+
+/// The POS's record of an order that is paid in part has changed: what was paid is now all of it, more than it, or for nothing.
+pub fn part_look(tx: &Tx<'_>, rules: &Rules, order: OrderId, seen: &PosOrder) -> Result<(), Fault> {
+    let Some((order, stayed)) = waiting_parts(tx)?.into_iter().find(|(waiting, _)| waiting.id == order) else {
+        return Ok(());
+    };
+    let paid: Vec<AttemptRow> =
+        tx.attempts_of_order(order.id)?.into_iter().filter(|row| row.attempt.state == State::Paid).collect();
+    let Some(last) = paid.last() else {
+        return Ok(());
+    };
+    let ask = |code: &'static str, args: Vec<(&'static str, String)>| {
+        tx.ask(&NewQuestion { code, order: Some(order.id), attempt: Some(last.id), inbox: None, refund: None, args })
+    };
+    match &seen.standing {
+        PosStanding::Open if seen.snapshot.due > stayed => Ok(()),
+        PosStanding::Open => {
+            if order.snapshot != seen.snapshot {
+                tx.resnap_order(&order, &seen.snapshot)?;
+            }
+            let order = tx.order(order.id)?;
+            if stayed == order.snapshot.due {
+                return complete(tx, rules, &order, last.id);
+            }
+            ask("overpaid", vec![("paid", stayed.to_string()), ("due", order.snapshot.due.to_string())])
+        }
+        PosStanding::Closed { cash, cashless, .. } => {
+            tx.set_closing(order.id, Closing::Question, "closed_by_hand")?;
+            let args = vec![("paid", stayed.to_string()), ("cash", cash.to_string()), ("card", cashless.to_string())];
+            ask("closed_by_hand", args)
+        }
+        PosStanding::Removed => {
+            tx.set_closing(order.id, Closing::Question, "removed")?;
+            ask("removed", Vec::new())
+        }
+    }
+}
+
 /// What was ever paid for an order, whether or not some of it went back.
 pub fn paid_in(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     Ok(view.parts(order)?.iter().map(|part| part.paid).sum())
@@ -320,6 +372,10 @@ pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &s
             Some(row) => complete(tx, rules, &order, row.id),
             None => Ok(()),
         },
+        // Paid in part when the POS was done with it: no close of ours was ever on its way.
+        ("closed_by_hand" | "removed", None) if order.closing == Closing::Question => {
+            tx.set_closing(order.id, Closing::Closed, who)
+        }
         (_, None) => Ok(()),
     }
 }

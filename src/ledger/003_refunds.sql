@@ -27,5 +27,7 @@ CREATE TABLE refunds (
 CREATE INDEX refunds_watched ON refunds (via, id) WHERE watched = 1;
 ALTER TABLE questions ADD COLUMN refund INTEGER REFERENCES refunds (id);
 CREATE INDEX questions_refund ON questions (refund) WHERE refund IS NOT NULL AND answered IS NULL;
+-- The POS worker looks at each round for orders that are paid in part.
+CREATE INDEX orders_unclosed ON orders (id) WHERE closing = 'none' AND source = 'pos';
 -- The day's books are asked for without walking the shop's history.
 CREATE INDEX attempts_created ON attempts (created);

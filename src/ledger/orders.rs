@@ -163,6 +163,17 @@ impl View<'_> {
         query.query_row((source, foreign_id), raw_order).optional()?.map(order).transpose()
     }
 
+    /// Orders of the POS of which a part was paid and nothing is closed yet, oldest first.
+    pub fn partly_paid(&self) -> Result<Vec<OrderRow>, Fault> {
+        let sql = format!(
+            "{ORDER} WHERE closing = 'none' AND source = 'pos'
+                AND EXISTS (SELECT 1 FROM parts WHERE order_id = orders.id AND paid > 0) ORDER BY id"
+        );
+        let mut query = self.connection.prepare_cached(&sql)?;
+        let raws: Vec<RawOrder> = query.query_map([], raw_order)?.collect::<Result<_, _>>()?;
+        raws.into_iter().map(order).collect()
+    }
+
     /// One part.
     pub fn part(&self, id: PartId) -> Result<PartRow, Fault> {
         let mut query = self.connection.prepare_cached(&format!("{PART} WHERE id = ?1"))?;

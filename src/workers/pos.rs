@@ -178,6 +178,31 @@ async fn look_around(counter: &Counter) -> Result<(), Reason> {
         *board = Board { orders, is_up: true, seen: Some(now) };
         !is_same
     });
+    look_at_parts(counter).await
+}
+
+/// Orders that are paid in part: one that left the list, or shrank to what was paid, is read and decided about (F24).
+async fn look_at_parts(counter: &Counter) -> Result<(), Reason> {
+    let office = &counter.office;
+    let waiting = office.look(|view| settle::waiting_parts(&view)).unwrap_or_default();
+    for (order, stayed) in waiting.into_iter().take(READS_PER_ROUND) {
+        let foreign_id = &order.snapshot.foreign_id;
+        let listed = counter.board().orders.into_iter().map(|(listed, _)| listed);
+        if listed.into_iter().any(|listed| listed.foreign_id == *foreign_id && listed.due > stayed) {
+            continue;
+        }
+        match counter.pos.read(foreign_id).await {
+            Outcome::Done(seen) => {
+                let (rules, id) = (office.rules.clone(), order.id);
+                let looked = office.writer.decide(move |tx| settle::part_look(tx, &rules, id, &seen)).await;
+                if let Err(fault) = looked {
+                    warn!(order = %foreign_id, %fault, "the ledger did not take what the POS says of a part");
+                }
+            }
+            Outcome::Refused(reason) => warn!(order = %foreign_id, %reason, "the POS does not show an order in parts"),
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) => return Err(reason),
+        }
+    }
     Ok(())
 }
 

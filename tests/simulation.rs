@@ -234,6 +234,7 @@ fn simulation_of_the_same_seed_writes_the_same_journal() {
 fn simulation_sees_what_is_broken_on_purpose() {
     let cases = [
         (Mutant::ChargesTwice, "charged twice"),
+        (Mutant::GivesBackTwice, "given back twice"),
         (Mutant::LossIsNotSent, "done twice"),
         (Mutant::LossIsFailure, "charged twice"),
         (Mutant::WaitIsPaid, "is paid with"),

@@ -51,6 +51,8 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
     let is_done = was_complete(tx, &order)? && [Closing::None, Closing::Closed].contains(&order.closing);
     // The order decides, not the part: a part may have been cut smaller while an older attempt for all of it was still on its way.
     match collected.cmp(&due) {
+        // It was paid in full once and money went back since: this is for the same thing again, and the guest's.
+        std::cmp::Ordering::Less if is_done && paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
         std::cmp::Ordering::Less if evidence.amount < row.attempt.amount => return tx.ask(&about("part_paid")),
         std::cmp::Ordering::Less => return stop_others(tx, rules, row, Tiyn(due.0 - collected.0)),
         // Money came after money had gone back: somebody looks whether it is for the same thing.
@@ -278,7 +280,11 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
     match &seen.standing {
         PosStanding::Closed { cash: pos_cash, cashless: pos_cashless, .. } => {
             if (*pos_cash, *pos_cashless) == (cash, cashless) {
-                closed(tx, rules, &job, &order, acted)?;
+                if order.snapshot.due != seen.snapshot.due && seen.snapshot.due == Tiyn(cash.0 + cashless.0) {
+                    // More was being asked for while the close was on its way: what is paid from now on is too much.
+                    tx.resnap_order(&order, &seen.snapshot)?;
+                }
+                closed(tx, rules, &job, &tx.order(order.id)?, acted)?;
                 return Ok(Look::Closed);
             }
             let args = vec![

@@ -60,6 +60,11 @@ pub fn folder() -> tempfile::TempDir {
     made.unwrap()
 }
 
+/// The same file by an address that tells SQLite that nobody outside this process looks at it: its locks stay in memory.
+fn alone(ledger: &Path) -> PathBuf {
+    PathBuf::from(format!("file:{}?vfs=unix-excl", ledger.display()))
+}
+
 struct Day {
     sim: Sim,
     engine: Engine,
@@ -190,14 +195,14 @@ impl Day {
         let (sim, life) = (self.sim.clone(), self.life);
         self.lock = Some(OneDaemon::take(&self.ledger).unwrap());
         let rules = rules();
-        let mut ledger = Ledger::open(&self.ledger, &Ids::seeded(sim.0.plan.seed), gate(&sim)).unwrap();
+        let mut ledger = Ledger::open(&alone(&self.ledger), &Ids::seeded(sim.0.plan.seed), gate(&sim)).unwrap();
         if ledger.decide(sim.0.clock.wall(), |tx| reconcile::restart(tx, &rules)).is_err() {
             sim.world().is_dead = true;
             return false;
         }
         let (writer, queue) = Writer::pair();
         let (hand, stop) = Stop::pair();
-        let reader = Reader::open(&self.ledger).unwrap();
+        let reader = Reader::open(&alone(&self.ledger)).unwrap();
         let (office, changes) = Office::new(sim.0.clock.clone(), writer, reader, rules, stop);
         let start = |task: futures_util::future::BoxFuture<'static, ()>| sim.0.hand.start(life, task);
         start(Box::pin(writer::serve(ledger, queue, sim.0.clock.clone(), changes)));
@@ -242,7 +247,7 @@ impl Day {
         if self.sim.0.plan.mutant == Some(Mutant::ForgetfulDisk) && commits % 100 == 50 {
             let copy = self.ledger.with_extension("older");
             let _gone = std::fs::remove_file(&copy).is_ok();
-            let connection = rusqlite::Connection::open(&self.ledger).unwrap();
+            let connection = rusqlite::Connection::open(alone(&self.ledger)).unwrap();
             connection.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
             self.older = Some(copy);
         }
@@ -260,6 +265,9 @@ impl Day {
         if world.open_sales > 0 {
             left.push(format!("{} guests", world.open_sales));
         }
+        for given in world.given.iter().filter(|given| !self.watch.given.contains(&given.reference)) {
+            left.push(format!("{} went back and is not done", given.reference));
+        }
         for charge in world.charges.iter() {
             // Learnt by asking within the late watch, or by a notice.
             let is_known = self.watch.paid.contains(&charge.reference);
@@ -274,18 +282,18 @@ impl Day {
         self.engine.kill(self.life);
         *self.sim.running() = None;
         if self.sim.0.plan.mutant == Some(Mutant::EditedJournal) {
-            let connection = rusqlite::Connection::open(&self.ledger).unwrap();
+            let connection = rusqlite::Connection::open(alone(&self.ledger)).unwrap();
             connection
                 .execute_batch(
                     "DROP TRIGGER journal_keeps; UPDATE journal SET entry = replace(entry, 'a', 'b') WHERE seq = 20",
                 )
                 .unwrap();
         }
-        let reader = Reader::open(&self.ledger).unwrap();
+        let reader = Reader::open(&alone(&self.ledger)).unwrap();
         if self.sim.world().violations.is_empty() {
             laws::at_the_end(&self.sim, &reader);
         }
-        let connection = rusqlite::Connection::open(&self.ledger).unwrap();
+        let connection = rusqlite::Connection::open(alone(&self.ledger)).unwrap();
         let hash: Vec<u8> = connection
             .query_row("SELECT hash FROM journal ORDER BY seq DESC LIMIT 1", [], |row| row.get(0))
             .unwrap_or_default();

@@ -68,8 +68,14 @@ enum Fate {
 
 fn fate(sim: &Sim, call: &Call) -> Fate {
     if sim.strikes(Kind::Outage) {
-        let until = sim.now().plus(Duration::from_millis(sim.between("outage", 5_000, 240_000)));
-        sim.world().down_until.insert(call.partner.clone(), until);
+        // A cloud may be away for longer than a request lives that was never sent.
+        let is_long = call.partner == "aipay" && sim.pick("long outage", 8) == 0;
+        let length_ms =
+            if is_long { sim.between("outage", 900_000, 1_500_000) } else { sim.between("outage", 5_000, 240_000) };
+        let until = sim.now().plus(Duration::from_millis(length_ms));
+        let mut world = sim.world();
+        let known = world.down_until.entry(call.partner.clone()).or_default();
+        *known = until.max(*known);
     }
     let is_down = sim.world().down_until.get(&call.partner).is_some_and(|until| *until > sim.now());
     if is_down && !sim.world().is_calm {
@@ -300,7 +306,7 @@ impl Terminal for Till {
             inquire_gap: Duration::from_secs(2),
             patience: Duration::from_secs(180),
             abort: false,
-            refund: false,
+            refund: true,
             settlement: false,
         }
     }
@@ -314,12 +320,8 @@ impl Terminal for Till {
             must_be_sent(&self.sim, &ask.reference);
             let (place, reference, amount) = (self.place, ask.reference.0.clone(), ask.amount);
             let call = Call::act(&self.partner(), "start", ask.reference.as_str());
-            let said = exchange(&self.sim, call, move |sim| put_on_screen(sim, place, reference, amount)).await;
-            outcome(&self.sim, said, |taken| match taken {
-                Taken::Process(process) => Outcome::Done(Handle(process)),
-                Taken::Busy => Outcome::NotSent(Reason::new("busy", "107")),
-                Taken::Refused => Outcome::Refused(Reason::new("declined", "")),
-            })
+            let said = exchange(&self.sim, call, move |sim| put_on_screen(sim, place, reference, amount, None)).await;
+            outcome(&self.sim, said, begun)
         }
         .boxed()
     }
@@ -336,8 +338,20 @@ impl Terminal for Till {
         self.standing(asked, "actualize", true).boxed()
     }
 
-    fn give_back<'a>(&'a mut self, _ask: &'a GiveBack) -> BoxFuture<'a, Outcome<Handle>> {
-        std::future::ready(Outcome::Refused(Reason::new("no_refund", ""))).boxed()
+    fn give_back<'a>(&'a mut self, ask: &'a GiveBack) -> BoxFuture<'a, Outcome<Handle>> {
+        async move {
+            let state = self.sim.look(|view| Ok(view.refund_of(ask.reference.as_str())?.map(|row| row.refund.state)));
+            if state.is_some_and(|state| state != Some(kassad::domain::refund::State::Sent)) {
+                self.sim.world().violate(format!("{} goes out while its row says {state:?}", ask.reference));
+            }
+            let (place, reference, amount) = (self.place, ask.reference.0.clone(), ask.amount);
+            let transaction = ask.transaction.clone();
+            let call = Call::act(&self.partner(), "refund", ask.reference.as_str());
+            let act = move |sim: &Sim| put_on_screen(sim, place, reference, amount, Some(transaction));
+            let said = exchange(&self.sim, call, act).await;
+            outcome(&self.sim, said, begun)
+        }
+        .boxed()
     }
 
     fn settlement(&mut self) -> BoxFuture<'_, Outcome<String>> {
@@ -349,7 +363,15 @@ impl Terminal for Till {
     }
 }
 
-fn put_on_screen(sim: &Sim, place: usize, reference: String, amount: Tiyn) -> Taken {
+fn begun(taken: Taken) -> Outcome<Handle> {
+    match taken {
+        Taken::Process(process) => Outcome::Done(Handle(process)),
+        Taken::Busy => Outcome::NotSent(Reason::new("busy", "107")),
+        Taken::Refused => Outcome::Refused(Reason::new("declined", "")),
+    }
+}
+
+fn put_on_screen(sim: &Sim, place: usize, reference: String, amount: Tiyn, gives_back: Option<String>) -> Taken {
     if sim.strikes(Kind::TerminalByHand) {
         let until = sim.now().plus(Duration::from_millis(sim.between("by hand", 5_000, 90_000)));
         sim.world().by_hand_until[place] = until;
@@ -367,7 +389,8 @@ fn put_on_screen(sim: &Sim, place: usize, reference: String, amount: Tiyn) -> Ta
     let process = world.name("process");
     let transaction = format!("tx-{process}");
     let unclear_until = Monotonic::default();
-    let operation = Operation { reference, amount, act: Act::Waits, transaction, unclear_until, is_forgotten: false };
+    let (act, is_forgotten) = (Act::Waits, false);
+    let operation = Operation { reference, amount, act, transaction, unclear_until, is_forgotten, gives_back };
     world.operations.insert(process.clone(), operation);
     world.screens[place] = Some(process.clone());
     drop(world);
@@ -412,9 +435,17 @@ fn end_at_till(sim: &Sim, place: usize, process: &str, act: Act) {
     let operation = world.operations.get_mut(process).unwrap();
     operation.act = act;
     let (reference, amount) = (operation.reference.clone(), operation.amount);
+    let gives_back = operation.gives_back.clone();
     world.screens[place] = None;
     world.tell(&format!("terminal: {reference} {act:?}"));
-    if act == Act::Paid {
+    let payment = gives_back.map(|paid| {
+        let payment = world.operations.values().find(|operation| operation.transaction == paid);
+        payment.map(|payment| payment.reference.clone()).unwrap_or_default()
+    });
+    if let Some(payment) = payment {
+        let times = if sim.0.plan.mutant == Some(Mutant::GivesBackTwice) { 2 } else { 1 };
+        (0..times).filter(|_| act == Act::Paid).for_each(|_| world.give(&reference, &payment, amount));
+    } else if act == Act::Paid {
         world.charge(&reference, amount, false);
         if sim.0.plan.mutant == Some(Mutant::ChargesTwice) {
             world.charge(&reference, amount, false);
@@ -644,6 +675,7 @@ impl Pos for Poster {
                 let mut world = sim.world();
                 let sale = world.sales.get_mut(&id)?;
                 sale.shown_due = sale.due();
+                sale.shown.insert(sale.shown_due);
                 Some(pos_order(&id, sale))
             })
             .await;
@@ -686,6 +718,10 @@ fn close(sim: &Sim, id: &str, cash: Tiyn, cashless: Tiyn) -> bool {
     let (shown, was_closed, by_us) = (sale.shown_due, sale.standing != Pos2::Open, sale.closes > 0);
     if was_closed && !by_us {
         // Closed by hand in the moment between our look and our close.
+        return false;
+    }
+    if sum != sale.due() && sale.shown.contains(&sum) {
+        // It grew in that moment, and somebody else may have read it since.
         return false;
     }
     sale.standing = Pos2::Closed(cash, cashless);

@@ -2,7 +2,7 @@
 //! end: our books are the world's books, every order is closed once with its money, every dish and receipt is on paper, and nothing waits.
 
 use super::plan::Mutant;
-use super::world::{Sim, Standing, World};
+use super::world::{Given, Sim, Standing, World};
 use kassad::domain::attempt::State;
 use kassad::domain::ids::{AttemptId, QuestionId, Seq};
 use kassad::domain::money::Tiyn;
@@ -11,6 +11,7 @@ use kassad::domain::paper::Document;
 use kassad::ledger::attempts::AttemptRow;
 use kassad::ledger::orders::{Closing, OrderRow};
 use kassad::ledger::outbox::{JobKind, JobRow};
+use kassad::ledger::refunds::RefundRow;
 use kassad::ledger::{Fault, Reader, View, journal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,8 @@ pub struct Watch {
     pub commits: u64,
     /// References that the ledger knows as paid.
     pub paid: BTreeSet<String>,
+    /// References of refunds that it knows as done.
+    pub given: BTreeSet<String>,
     seq: Seq0,
     states: BTreeMap<i64, State>,
 }
@@ -43,6 +46,14 @@ impl Watch {
             self.seq = Seq0(seq);
             match kind.as_str() {
                 "attempt" => self.attempt(sim, view, &view.attempt(AttemptId(subject))?)?,
+                "refund" => {
+                    let row = view.refund(kassad::domain::ids::RefundId(subject))?;
+                    sim.world().note(format!("refund {}", row.refund.state.word()));
+                    if row.refund.state == kassad::domain::refund::State::Done {
+                        self.given.insert(row.reference.0.clone());
+                    }
+                    sim.world().tell(&format!("{}: {}", row.reference, row.refund.state.word()));
+                }
                 "question" => {
                     if let Ok(question) = view.question(QuestionId(subject)) {
                         sim.world().note(format!("asked {}", question.code));
@@ -98,6 +109,9 @@ pub fn left(view: View<'_>) -> Result<Vec<String>, Fault> {
     for row in view.watched_all()?.iter().filter(|row| row.attempt.state.is_live()) {
         left.push(format!("{} is {}", row.reference, row.attempt.state.word()));
     }
+    for row in view.watched_refunds_all()?.iter().filter(|row| row.refund.state.is_live()) {
+        left.push(format!("{} is {}", row.reference, row.refund.state.word()));
+    }
     for job in view.unfinished_jobs(20)? {
         left.push(format!(
             "job {} {} of order {} is {}: {:?}",
@@ -118,6 +132,7 @@ struct Books {
     orders: Vec<OrderRow>,
     attempts: Vec<AttemptRow>,
     jobs: Vec<JobRow>,
+    refunds: Vec<RefundRow>,
 }
 
 impl Books {
@@ -125,11 +140,12 @@ impl Books {
         let attempts = view.newest_attempts(None, ROWS_MAX)?;
         let ids: BTreeSet<_> = attempts.iter().map(|row| row.order).collect();
         let orders: Vec<OrderRow> = ids.iter().map(|id| view.order(*id)).collect::<Result<_, _>>()?;
-        let mut jobs = Vec::new();
+        let (mut jobs, mut refunds) = (Vec::new(), Vec::new());
         for order in &orders {
             jobs.extend(view.jobs_of(order.id)?);
+            refunds.extend(view.refunds_of_order(order.id)?);
         }
-        Ok(Books { orders, attempts, jobs })
+        Ok(Books { orders, attempts, jobs, refunds })
     }
 }
 
@@ -143,6 +159,7 @@ pub fn at_the_end(sim: &Sim, reader: &Reader) {
         }
     }
     same_money(&books, &mut world);
+    given_once(&books, &mut world);
     closed_once(&books, &mut world);
     on_paper(&books, &mut world);
     cooked_once(&books, &mut world);
@@ -178,6 +195,34 @@ fn same_money(books: &Books, world: &mut World) {
     }
 }
 
+/// What went back is in our books with its slip, and nothing else is.
+fn given_once(books: &Books, world: &mut World) {
+    for row in &books.refunds {
+        let theirs: Tiyn =
+            world.given.iter().filter(|given| given.reference == row.reference.0).map(|given| given.amount).sum();
+        let slip = format!("refund:{}", row.id);
+        let slips = books.jobs.iter().filter(|job| job.document == slip).count();
+        let is_done = row.refund.state == kassad::domain::refund::State::Done;
+        if row.refund.returned() != theirs || slips != usize::from(is_done) {
+            let (ours, state) = (row.refund.returned(), row.refund.state.word());
+            world.violate(format!(
+                "{}: {theirs} went back, our books say {ours}, {state}; {slips} slips",
+                row.reference
+            ));
+        }
+    }
+    let paid = |given: &Given, world: &World| {
+        let cash = books.attempts.iter().find(|row| row.reference.0 == given.payment && row.tender == Tender::Cash);
+        cash.map_or(world.charged(&given.payment), |row| row.attempt.amount)
+    };
+    let (known, given) = (|reference: &str| books.refunds.iter().any(|row| row.reference.0 == reference), &world.given);
+    let wrong: Vec<Given> =
+        given.iter().filter(|given| !known(&given.reference) || given.amount > paid(given, world)).cloned().collect();
+    for given in wrong {
+        world.violate(format!("{given:?} is not on record, or is more than was paid"));
+    }
+}
+
 /// Money in less money back is what the order is worth: closed once with it, or never paid and open.
 fn closed_once(books: &Books, world: &mut World) {
     let ids: Vec<String> = world.sales.keys().cloned().collect();
@@ -191,7 +236,7 @@ fn closed_once(books: &Books, world: &mut World) {
             Standing::Open => net == Tiyn::ZERO && closing == Closing::None,
             Standing::Closed(cash, cashless) => {
                 let is_known = closing == Closing::Closed || sale.closes == 0;
-                net == Tiyn(cash.0 + cashless.0) && is_known
+                net == Tiyn(cash.0 + cashless.0 - sale.returned.0) && is_known && sale.returned == sale.pos_returned
             }
             Standing::Removed => net == Tiyn::ZERO,
         };
@@ -205,7 +250,7 @@ fn closed_once(books: &Books, world: &mut World) {
         // A receipt for each order that we closed, with the sum of the close.
         if sale.closes > 0 {
             let total = order.and_then(|order| last_receipt(books, order));
-            let closed = world.owed(&id);
+            let closed = Tiyn(world.owed(&id).0 + sale.returned.0);
             if total != Some(closed) {
                 world.violate(format!("order {id} was closed with {closed}, its receipt says {total:?}"));
             }

@@ -11,7 +11,7 @@ use kassad::ledger::orders::Closing;
 use kassad::ledger::outbox::JobKind;
 use kassad::ledger::questions::QuestionRow;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long one opens orders, in milliseconds.
 const OPEN_MS: u64 = 1_500_000;
@@ -39,8 +39,11 @@ pub async fn guest(sim: Sim, no: u64) {
         is_bots,
         dishes: BTreeMap::new(),
         shown_due: Tiyn::ZERO,
+        shown: BTreeSet::new(),
         cash: Tiyn::ZERO,
         back: Tiyn::ZERO,
+        returned: Tiyn::ZERO,
+        pos_returned: Tiyn::ZERO,
     };
     sale.note_dishes();
     sim.world().sales.insert(id.clone(), sale);
@@ -49,6 +52,9 @@ pub async fn guest(sim: Sim, no: u64) {
     } else {
         sim.affair(waiter(sim.clone(), id.clone()));
         through_till(&sim, &id).await;
+        if sim.strikes(Kind::BringsBack) {
+            brings_back(&sim, &id).await;
+        }
     }
     sim.world().open_sales -= 1;
 }
@@ -148,6 +154,53 @@ async fn part_is_too_much(sim: &Sim, id: &str) {
     }
 }
 
+/// A dish comes back after the close: its money goes back the way it came, half of it or all.
+async fn brings_back(sim: &Sim, id: &str) {
+    let is_closed = |sim: &Sim| {
+        let world = sim.world();
+        world.sales[id].closes == 1 && world.net(id) == world.owed(id)
+    };
+    for _ in 0..30 {
+        if is_closed(sim) {
+            break;
+        }
+        sim.sleep_ms(10_000).await;
+    }
+    let of_ours = sim.look(|view| view.order_of("pos", id)).flatten();
+    let is_known = of_ours.is_some_and(|order| order.closing == Closing::Closed);
+    let paid = attempts(sim, id).unwrap_or_default().into_iter().rfind(|row| row.attempt.state == State::Paid);
+    let Some(row) = paid.filter(|_| is_known && is_closed(sim)) else { return };
+    let (reference, Some(evidence)) = (row.reference.0.clone(), row.attempt.evidence.clone()) else { return };
+    let is_half = sim.pick("brings back", 2) == 0 && evidence.amount.0 % 200 == 0;
+    let amount = if is_half { Tiyn(evidence.amount.0 / 2) } else { evidence.amount };
+    if amount > sim.world().owed(id) {
+        return;
+    }
+    let is_terminals = row.tender == Tender::KaspiTerminal && evidence.source == "terminal";
+    let by_hand = row.tender != Tender::Cash && !is_terminals;
+    let transaction = if by_hand { format!("back-{reference}") } else { String::new() };
+    let body = json!({
+        "amount": amount.whole_tenge(), "by": "Айгуль", "because": "вернули блюдо", "transaction": transaction,
+    });
+    let (path, key) = (format!("/api/v1/payments/{reference}/refund"), format!("back-{id}"));
+    let (status, shown) = patient(sim, &path, &[("idempotency-key", &key)], &body).await;
+    sim.world().tell(&format!("{amount} of {reference} is to go back: {status} {}", shown["code"]));
+    if status != 201 {
+        sim.world().note(format!("refund refused {}", shown["code"]));
+        return;
+    }
+    let refund = shown["id"].as_str().unwrap_or_default().to_owned();
+    if !is_terminals {
+        sim.world().give(&refund, &reference, amount);
+    }
+    if sim.strikes(Kind::DoubleTap) {
+        let (_, again) = patient(sim, &path, &[("idempotency-key", &key)], &body).await;
+        if again["id"] != shown["id"] {
+            sim.world().violate(format!("a double tap made another refund: {shown} and {again}"));
+        }
+    }
+}
+
 fn no_live(sim: &Sim, id: &str) -> bool {
     attempts(sim, id).is_some_and(|rows| !rows.iter().any(|row| row.attempt.state.is_live()))
 }
@@ -161,6 +214,12 @@ fn attempts(sim: &Sim, id: &str) -> Option<Vec<AttemptRow>> {
 
 /// One effort to collect, followed to its end. `None`: it was refused.
 async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key: &str) -> Option<State> {
+    let reference = begin(sim, id, amount, is_part, way, key).await?;
+    follow(sim, &reference).await
+}
+
+/// The beginning of an effort, by its reference. `None`: it was refused.
+async fn begin(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key: &str) -> Option<String> {
     let mut body = match way {
         0..5 => json!({ "order_id": id, "tender": "kaspi_terminal", "terminal": format!("till{}", 1 + way % 2) }),
         5..9 => json!({ "order_id": id, "tender": "kaspi_invoice", "phone": "77011234567" }),
@@ -204,7 +263,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
         }
     }
     if way == 9 {
-        return Some(State::Paid);
+        return Some(reference);
     }
     if sim.strikes(Kind::SecondTill) {
         // It must be refused while the first lives; the law of one live attempt judges.
@@ -215,7 +274,7 @@ async fn collect(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key
         sim.sleep_ms(sim.between("cancels", 1, 20_000)).await;
         patient(sim, &format!("/api/v1/payments/{reference}/cancel"), &[], &json!({})).await;
     }
-    follow(sim, &reference).await
+    Some(reference)
 }
 
 /// Waits for the end of an attempt.
@@ -224,7 +283,7 @@ async fn follow(sim: &Sim, reference: &str) -> Option<State> {
         let state = sim.look(|view| Ok(view.attempt_of(reference)?.map(|row| row.attempt.state)));
         match state.flatten() {
             Some(state) if !state.is_live() => return Some(state),
-            Some(_) | None => sim.sleep_ms(3_000).await,
+            Some(_) | None => sim.sleep_ms(6_000).await,
         }
     }
     sim.world().violate(format!("{reference} never ended"));
@@ -319,6 +378,15 @@ fn look(sim: &Sim, row: &AttemptRow) -> Look {
 async fn answer(sim: &Sim, question: &QuestionRow, asked: u64) {
     match question.code.as_str() {
         "unresolved" | "lost_create" => answer_attempt(sim, question).await,
+        "refund_unclear" => answer_refund(sim, question).await,
+        "pos_return" => {
+            // The books of the POS are made equal by hand.
+            let id = question.order.and_then(|order| sim.look(|view| Ok(view.order(order)?.snapshot.foreign_id)));
+            let Some(id) = id else { return };
+            let returned = sim.world().sales[&id].returned;
+            sim.world().sales.get_mut(&id).unwrap().pos_returned = returned;
+            settle(sim, question).await;
+        }
         "print" => answer_print(sim, question).await,
         "overpaid" | "double_paid" | "part_paid" | "second_running" | "order_changed" | "closed_by_hand"
         | "removed" | "pos_close" => answer_order(sim, question, asked).await,
@@ -366,6 +434,34 @@ async fn answer_attempt(sim: &Sim, question: &QuestionRow) {
     sim.world().tell(&format!("{} answered {outcome}, wrongly {is_wrong}: {status}", row.reference));
     if status != 200 && status != 409 {
         sim.world().violate(format!("the answer about {} got {status}: {said}", row.reference));
+    }
+}
+
+async fn answer_refund(sim: &Sim, question: &QuestionRow) {
+    let Some(id) = question.refund else { return };
+    let Some(row) = sim.look(|view| view.refund(id)) else { return };
+    let is_wrong = row.refund.handle.is_some() && sim.strikes(Kind::WrongAnswer);
+    let reference = row.reference.as_str();
+    let (found, travels) = {
+        let world = sim.world();
+        let found = world.operations.values().find(|operation| operation.reference == reference);
+        (found.cloned(), world.travels.get(reference).is_some_and(|count| *count > 0))
+    };
+    let (outcome, transaction) = match found {
+        Some(operation) if operation.act == Act::Paid && !is_wrong => ("returned", operation.transaction),
+        Some(operation) if operation.act == Act::Waits => return,
+        None if travels => return,
+        Some(_) | None => ("not_returned", String::new()),
+    };
+    let body = json!({
+        "by": "Управляющая", "because": "посмотрела сама", "outcome": outcome, "transaction": transaction,
+        "confirmed": outcome == "not_returned",
+    });
+    let (status, said) = patient(sim, &format!("/api/v1/refunds/{reference}/answer"), &[], &body).await;
+    sim.world().note(format!("answered {outcome} {}", if is_wrong { "wrongly" } else { "rightly" }));
+    sim.world().tell(&format!("{reference} answered {outcome}, wrongly {is_wrong}: {status}"));
+    if status != 200 && status != 409 {
+        sim.world().violate(format!("the answer about {reference} got {status}: {said}"));
     }
 }
 
@@ -426,7 +522,8 @@ async fn answer_order(sim: &Sim, question: &QuestionRow, asked: u64) {
         } else {
             // The guest is still there, and pays the rest in cash or by Kaspi.
             let way = if asked > 400 { 9 } else { 5 + 4 * sim.pick("rest by", 2) };
-            collect(sim, &id, owed, false, way, &format!("rest-{}-{asked}", question.id)).await;
+            // Not followed: who waits for it could not answer what is asked about it.
+            begin(sim, &id, owed, false, way, &format!("rest-{}-{asked}", question.id)).await;
             return if missing(sim, &id).is_none() {
                 settle(sim, question).await
             };

@@ -62,10 +62,11 @@ pub enum Kind {
     Cancels,
     WrongAnswer,
     Parts,
+    BringsBack,
 }
 
 impl Kind {
-    pub const ALL: [(Kind, u64); 55] = [
+    pub const ALL: [(Kind, u64); 56] = [
         (Kind::Cut, 12_000),
         (Kind::Swallowed, 2_000),
         (Kind::Unanswered, 3_000),
@@ -121,6 +122,7 @@ impl Kind {
         (Kind::Cancels, 50_000),
         (Kind::WrongAnswer, 80_000),
         (Kind::Parts, 150_000),
+        (Kind::BringsBack, 120_000),
     ];
 
     pub fn chance(self) -> u64 {
@@ -137,6 +139,8 @@ impl Kind {
 pub enum Mutant {
     /// The terminal takes the money twice.
     ChargesTwice,
+    /// The terminal gives the money back twice.
+    GivesBackTwice,
     /// A driver calls a lost answer "not sent", as many integrations do.
     LossIsNotSent,
     /// A driver calls a lost answer "not paid", as many more do.

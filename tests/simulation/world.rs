@@ -65,6 +65,8 @@ pub struct Operation {
     pub unclear_until: Monotonic,
     /// A reboot took the process from its memory; its paper history is still there.
     pub is_forgotten: bool,
+    /// The transaction that goes back, when it is a refund.
+    pub gives_back: Option<String>,
 }
 
 /// A request to a guest's phone.
@@ -94,11 +96,15 @@ pub struct Sale {
     pub is_bots: bool,
     /// Dishes that were ever in it, by name: never more may be cooked.
     pub dishes: BTreeMap<String, i64>,
-    /// What the last read showed to us.
+    /// What the last read showed to us, and what all of them did.
     pub shown_due: Tiyn,
+    pub shown: BTreeSet<Tiyn>,
     /// Cash in the till for it, and money given back.
     pub cash: Tiyn,
     pub back: Tiyn,
+    /// What of it was for dishes brought back after the close, and what of that the books of the POS say.
+    pub returned: Tiyn,
+    pub pos_returned: Tiyn,
 }
 
 impl Sale {
@@ -142,6 +148,15 @@ pub struct Charge {
     pub is_late: bool,
 }
 
+/// Money that truly went back to a guest.
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Of the refund, and of the payment.
+    pub reference: String,
+    pub payment: String,
+    pub amount: Tiyn,
+}
+
 /// A piece of paper.
 #[derive(Clone, Debug)]
 pub struct Paper {
@@ -160,6 +175,7 @@ pub struct World {
     pub invoices: BTreeMap<String, Invoice>,
     pub sales: BTreeMap<String, Sale>,
     pub charges: Vec<Charge>,
+    pub given: Vec<Given>,
     pub papers: Vec<Paper>,
     pub heard: Vec<(String, String)>,
     /// Which order a reference belongs to, learnt from committed rows.
@@ -202,6 +218,20 @@ impl World {
         self.charges.push(Charge { reference: reference.to_owned(), amount, is_late });
     }
 
+    /// Money goes back: never more than was paid, and once for what the guest brought back.
+    pub fn give(&mut self, reference: &str, payment: &str, amount: Tiyn) {
+        let id = self.orders_of[payment].clone();
+        let same: Vec<Given> = self.given.iter().filter(|given| given.payment == payment).cloned().collect();
+        if !same.is_empty() {
+            self.violate(format!("given back twice: {reference}, after {same:?}"));
+        }
+        let sale = self.sales.get_mut(&id).unwrap();
+        sale.back = Tiyn(sale.back.0 + amount.0);
+        sale.returned = Tiyn(sale.returned.0 + amount.0);
+        self.given.push(Given { reference: reference.to_owned(), payment: payment.to_owned(), amount });
+        self.tell(&format!("{amount} of {payment} went back by {reference}"));
+    }
+
     /// What an attempt truly brought.
     pub fn charged(&self, reference: &str) -> Tiyn {
         self.charges.iter().filter(|charge| charge.reference == reference).map(|charge| charge.amount).sum()
@@ -220,7 +250,7 @@ impl World {
         let sale = &self.sales[id];
         match sale.standing {
             Standing::Open => sale.due(),
-            Standing::Closed(cash, cashless) => Tiyn(cash.0 + cashless.0),
+            Standing::Closed(cash, cashless) => Tiyn(cash.0 + cashless.0 - sale.returned.0),
             Standing::Removed => Tiyn::ZERO,
         }
     }

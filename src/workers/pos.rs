@@ -144,10 +144,12 @@ async fn poll(counter: &Counter, name: &str, gap: Duration) {
 
 /// One look at the open orders; the lines of new and changed ones are read with it.
 async fn look_around(counter: &Counter) -> Result<(), Reason> {
-    let wall = counter.office.clock.wall();
+    // A clock that is or was wrong hides no order: from the earlier of the machine's time and the labels to the later one (F12).
+    let (label, told) = (counter.office.clock.wall(), counter.office.clock.told_wall());
+    let (first, last) = (label.min(told), label.max(told));
     // From the previous business day: a table opened at 23:50 is not lost at midnight.
-    let from = counter.office.rules.day_start(counter.office.rules.day_start(wall).plus_ms(-1));
-    let listed = match counter.pos.open_orders(from, wall).await {
+    let from = counter.office.rules.day_start(counter.office.rules.day_start(first).plus_ms(-1));
+    let listed = match counter.pos.open_orders(from, last).await {
         Outcome::Done(orders) => orders,
         Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => return Err(reason),
     };

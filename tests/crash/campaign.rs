@@ -50,7 +50,7 @@ const FLOWS: [&str; 13] = [
     "intake.receive",
     "settle.look",
     "settle.print_begin",
-    "settle.print_end",
+    "settle.came_out",
     "settle.told",
     "reconcile.restart",
     "refund.plan",

@@ -490,12 +490,17 @@ impl Zvt {
             Outcome::Done(last) => last,
             other @ (Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_)) => return known(other),
         };
-        Outcome::Done(match self.memory().await.judge(asked, &last) {
-            // What TCP has taken may still be delivered after the connection is gone: only time and a person end it.
-            Standing::Failed(reason) if reason.code == "not_done" && self.settings.framing == frame::Framing::Tcp => {
-                Standing::Unclear(reason)
-            }
-            standing => standing,
+        let standing = self.memory().await.judge(asked, &last);
+        // What TCP has taken may still be delivered after the connection is gone: only time and a person end it.
+        let is_tcp = self.settings.framing == frame::Framing::Tcp;
+        Outcome::Done(match &standing {
+            Standing::Failed(reason) if is_tcp && reason.code == "not_done" => Standing::Unclear(reason.clone()),
+            Standing::Failed(_)
+            | Standing::Pending(_)
+            | Standing::Paid(_)
+            | Standing::Cancelled(_)
+            | Standing::Expired(_)
+            | Standing::Unclear(_) => standing,
         })
     }
 

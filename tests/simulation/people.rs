@@ -131,27 +131,6 @@ async fn through_till(sim: &Sim, id: &str) {
             return;
         }
     }
-    part_is_too_much(sim, id).await;
-}
-
-/// A part was paid, and then the order became smaller or was closed at the POS itself: our books wait for a rest that nobody owes and ask
-/// nobody, but the cashier sees both.
-async fn part_is_too_much(sim: &Sim, id: &str) {
-    while !no_live(sim, id) {
-        sim.sleep_ms(5_000).await;
-    }
-    let closing = sim.look(|view| view.order_of("pos", id)).flatten().map(|order| order.closing);
-    let mut world = sim.world();
-    let (net, owed) = (world.net(id), world.owed(id));
-    if closing != Some(Closing::None) || net <= Tiyn::ZERO || net < owed {
-        return;
-    }
-    world.note("a part was too much".to_owned());
-    let sale = world.sales.get_mut(id).unwrap();
-    sale.back = Tiyn(sale.back.0 + net.0 - owed.0);
-    if sale.standing == Standing::Open {
-        close_by_hand(sale, owed);
-    }
 }
 
 /// A dish comes back after the close: its money goes back the way it came, half of it or all.

@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use kassad::config::Config;
-use kassad::daemon::{self, Daemon, Machine};
+use kassad::daemon::{self, Daemon, Machine, StartFault};
 use kassad::domain::time::Wall;
 use kassad::host::clock::Clock;
 use kassad::host::ids::Ids;
+use kassad::host::lock::LockFault;
 use kassad::host::secret::Secret;
 use kassad::host::tasks::{Stop, StopHand};
 use kassad::ledger::{Gate, Reader, journal};
@@ -95,7 +96,7 @@ impl Counter {
     /// Starts the daemon with another configuration.
     pub async fn start_with(&mut self, config: &Config) {
         self.power.store(true, Ordering::SeqCst);
-        let daemon = Daemon::start(config, self.machine()).await.unwrap();
+        let daemon = started(config, &self.machine()).await;
         self.aipay().set_webhook_url(Some(format!("http://{}/webhooks/aipay", daemon.public)));
         self.daemon = Some(daemon);
     }
@@ -358,6 +359,19 @@ impl Counter {
         wire.say(bytes).await;
         wire.rest().await
     }
+}
+
+/// Starts a daemon on a ledger that nobody else uses. Another test of this process may be starting a program: between its fork and its
+/// exec the child holds a copy of every open file, the lock that was just let go too.
+async fn started(config: &Config, machine: &Machine) -> Daemon {
+    for _ in 0..100_000 {
+        match Daemon::start(config, machine.clone()).await {
+            Ok(daemon) => return daemon,
+            Err(StartFault::Lock(LockFault::Held { .. })) => tokio::task::yield_now().await,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("the lock stays held");
 }
 
 /// A bare connection.

@@ -14,7 +14,7 @@ use kassad::drivers::printer::{Ability, Letters, Profile, StatusAbilities};
 use kassad::flows::{Rules, Station, reconcile};
 use kassad::host::clock::{Clock, Monotonic};
 use kassad::host::ids::Ids;
-use kassad::host::lock::OneDaemon;
+use kassad::host::lock::{LockFault, OneDaemon};
 use kassad::host::secret::Secret;
 use kassad::host::tasks::Stop;
 use kassad::http::{self, BotAccess, Door, Faces, Way};
@@ -193,7 +193,7 @@ impl Day {
         self.life += 1;
         self.starts_at = None;
         let (sim, life) = (self.sim.clone(), self.life);
-        self.lock = Some(OneDaemon::take(&self.ledger).unwrap());
+        self.lock = Some(locked(&self.ledger));
         let rules = rules();
         let mut ledger = Ledger::open(&alone(&self.ledger), &Ids::seeded(sim.0.plan.seed), gate(&sim)).unwrap();
         if ledger.decide(sim.0.clock.wall(), |tx| reconcile::restart(tx, &rules)).is_err() {
@@ -401,4 +401,17 @@ async fn cap(sim: &Sim, is_full: bool) {
     let Some(office) = sim.running().as_ref().map(|running| running.office.clone()) else { return };
     sim.world().tell(if is_full { "the disk is full" } else { "there is room again" });
     let _dead = office.writer.decide(move |tx| tx.cap_pages(is_full.then_some(1))).await.is_ok();
+}
+
+/// The lock of a ledger that nobody else uses. Another test of this process may be starting a program: between its fork and its exec the
+/// child holds a copy of every open file, the lock that was just let go too.
+fn locked(ledger: &std::path::Path) -> OneDaemon {
+    for _ in 0..1_000_000 {
+        match OneDaemon::take(ledger) {
+            Ok(lock) => return lock,
+            Err(LockFault::Held { .. }) => std::thread::yield_now(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    panic!("the lock of {} stays held", ledger.display());
 }

@@ -134,7 +134,8 @@ impl Lunch<'_> {
         handle: Option<&str>,
     ) -> Result<(), String> {
         let amount = shown["amount"].as_i64().unwrap_or_default();
-        let (outcome, transaction) = match self.look_at_refund(payment, amount, handle) {
+        let (process, look) = self.look_at_refund(payment, amount, handle);
+        let (outcome, transaction) = match look {
             Look::Paid(transaction) => ("returned", transaction),
             Look::NotPaid => ("not_returned", String::new()),
             Look::Wait => return Ok(()),
@@ -146,18 +147,20 @@ impl Lunch<'_> {
         // Too early, or evidence came first: then there is nothing to answer.
         if self.patient("POST", &format!("/api/v1/refunds/{id}/answer"), Some(("", &body))).await.is_ok() {
             self.tally.answers.set(self.tally.answers.get() + 1);
+            // Only what was answered is crossed off: an answer that came too early is given again.
+            self.seen.borrow_mut().extend(process);
         }
         Ok(())
     }
 
     /// The refund that the daemon names, else the newest of this payment and sum that no refund is known by.
-    fn look_at_refund(&self, payment: &Value, amount: i64, named: Option<&str>) -> Look {
+    fn look_at_refund(&self, payment: &Value, amount: i64, named: Option<&str>) -> (Option<String>, Look) {
         let till = payment["via"].as_str().unwrap_or_default();
         let place = till.trim_start_matches("till").parse::<usize>().unwrap_or(1).saturating_sub(1);
         let Some(terminal) = self.shop.world.terminals().get(place) else {
-            return Look::Wait;
+            return (None, Look::Wait);
         };
-        let mut seen = self.seen.borrow_mut();
+        let seen = self.seen.borrow();
         let operations = terminal.operations();
         let of = payment["transaction"].as_str();
         let found = operations.iter().rev().find(|one| {
@@ -168,20 +171,15 @@ impl Lunch<'_> {
             one.is_refund && one.refund_of.as_deref() == of && one.amount == amount && is_it
         });
         let Some(found) = found else {
-            return Look::NotPaid;
+            return (None, Look::NotPaid);
         };
         let is_over = [OperationStatus::Success, OperationStatus::Fail].contains(&found.status);
-        match (&found.transaction_id, found.charged) {
-            (transaction, true) => {
-                seen.push(found.process_id.clone());
-                Look::Paid(transaction.clone().unwrap_or_else(|| found.process_id.clone()))
-            }
-            (_, false) if is_over => {
-                seen.push(found.process_id.clone());
-                Look::NotPaid
-            }
+        let look = match (&found.transaction_id, found.charged) {
+            (transaction, true) => Look::Paid(transaction.clone().unwrap_or_else(|| found.process_id.clone())),
+            (_, false) if is_over => Look::NotPaid,
             (_, false) => Look::Wait,
-        }
+        };
+        (Some(found.process_id.clone()), look)
     }
 
     /// Somebody makes the returns in the POS too, and settles what was asked about them.

@@ -49,14 +49,15 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
         args: vec![("paid", collected.to_string()), ("due", due.to_string())],
     };
     let is_done = was_complete(tx, &order)? && [Closing::None, Closing::Closed].contains(&order.closing);
+    // Money that comes when the order is closed, or was paid in full before some of it went back, is for the same thing again: the POS
+    // may have been closed by hand with the rest in cash.
+    let is_surplus = order.closing == Closing::Closed || (is_done && paid_in(tx, order.id)? > due);
     // The order decides, not the part: a part may have been cut smaller while an older attempt for all of it was still on its way.
     match collected.cmp(&due) {
-        // It was paid in full once and money went back since: this is for the same thing again, and the guest's.
-        std::cmp::Ordering::Less if is_done && paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
+        std::cmp::Ordering::Less if is_surplus => tx.ask(&about("double_paid"))?,
         std::cmp::Ordering::Less if evidence.amount < row.attempt.amount => return tx.ask(&about("part_paid")),
         std::cmp::Ordering::Less => return stop_others(tx, rules, row, Tiyn(due.0 - collected.0)),
-        // Money came after money had gone back: somebody looks whether it is for the same thing.
-        std::cmp::Ordering::Equal if is_done && paid_in(tx, order.id)? > due => tx.ask(&about("double_paid"))?,
+        std::cmp::Ordering::Equal if is_surplus => tx.ask(&about("double_paid"))?,
         std::cmp::Ordering::Equal if order.closing != Closing::Closed => complete(tx, rules, &order, row.id)?,
         std::cmp::Ordering::Equal => {}
         // Two payments, or one that is too large: the guest must get something back (F05, F06).

@@ -137,7 +137,7 @@ async fn through_till(sim: &Sim, id: &str) {
 async fn brings_back(sim: &Sim, id: &str) {
     let is_closed = |sim: &Sim| {
         let world = sim.world();
-        world.sales[id].closes == 1 && world.net(id) == world.owed(id)
+        world.sales[id].closes == 1 && world.sales[id].back == Tiyn::ZERO && world.net(id) == world.owed(id)
     };
     for _ in 0..30 {
         if is_closed(sim) {
@@ -367,8 +367,8 @@ async fn answer(sim: &Sim, question: &QuestionRow, asked: u64) {
             settle(sim, question).await;
         }
         "print" => answer_print(sim, question).await,
-        "overpaid" | "double_paid" | "part_paid" | "second_running" | "order_changed" | "closed_by_hand"
-        | "removed" | "pos_close" => answer_order(sim, question, asked).await,
+        "answer_corrected" | "overpaid" | "double_paid" | "part_paid" | "second_running" | "order_changed"
+        | "closed_by_hand" | "removed" | "pos_close" => answer_order(sim, question, asked).await,
         _ => settle(sim, question).await,
     }
 }

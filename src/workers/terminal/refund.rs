@@ -73,6 +73,7 @@ impl Desk {
     async fn give_back(&mut self, row: &RefundRow, since: Monotonic) -> Result<(), Fault> {
         let id = row.id;
         let payment = self.office.look(|view| view.attempt(row.attempt))?;
+        let number = self.number(&payment);
         let evidence = payment.attempt.evidence;
         let ask = GiveBack {
             reference: row.reference.clone(),
@@ -84,7 +85,7 @@ impl Desk {
         match self.driver.give_back(&ask).await {
             Outcome::Done(handle) => {
                 info!(refund = %row.reference, "the refund is on the terminal");
-                self.office.devices.set(&self.name, "terminal", "busy", "", &row.reference.0);
+                self.office.devices.set(&self.name, "terminal", "busy", "", &number);
                 let rules = self.office.rules.clone();
                 self.office.decide_surely(move |tx| refund::accepted(tx, &rules, id, handle.clone())).await?;
                 let next = self.office.clock.now().plus(self.abilities.inquire_gap);

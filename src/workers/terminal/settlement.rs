@@ -12,6 +12,10 @@ use tracing::{info, warn};
 /// The pause between two looks at the calendar.
 const CALENDAR_GAP: Duration = Duration::from_secs(60);
 
+/// A time of day that is further behind the labels is wrong. A clock that was stepped back by less only lags: without this a step of one
+/// millisecond would end every end of day in silence.
+const BEHIND_MS_MAX: i64 = 60_000;
+
 impl Desk {
     /// Asks for the end of day when a business day has ended since the last one.
     pub(super) async fn settle_day(&mut self) -> Result<(), Fault> {
@@ -20,7 +24,7 @@ impl Desk {
             return Ok(());
         }
         self.settle_at = now.plus(CALENDAR_GAP);
-        if self.office.clock.trust() == Trust::Unsynced || self.office.clock.behind_ms() > 0 {
+        if self.office.clock.trust() == Trust::Unsynced || self.office.clock.behind_ms() > BEHIND_MS_MAX {
             // Nobody knows which day it is.
             return Ok(());
         }

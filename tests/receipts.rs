@@ -112,8 +112,8 @@ fn slip() -> Document {
     Document::Test(TestSlip { shop, printer, at: "21.11.2026 09:00".to_owned() })
 }
 
-const FIRST: Imprint = Imprint { job: 42, copy: 1 };
-const SECOND: Imprint = Imprint { job: 42, copy: 2 };
+const FIRST: Imprint = Imprint { job: 42, copy: 1, instead_of: None };
+const SECOND: Imprint = Imprint { job: 42, copy: 2, instead_of: None };
 
 fn papers() -> Vec<(&'static str, Document, Imprint)> {
     vec![

@@ -14,6 +14,12 @@ pub enum Document {
     Ticket(Ticket),
     /// What goes with money that is given back.
     Refund(RefundSlip),
+    /// What the partner of a payment wants on paper.
+    Slip(Slip),
+    /// Totals within a shift or at its end.
+    Report(Report),
+    /// Opens the drawer; nothing is printed, and it never comes twice.
+    Drawer,
     /// A page that shows what a printer can do.
     Test(TestSlip),
 }
@@ -82,6 +88,66 @@ pub struct RefundSlip {
     pub reference: String,
 }
 
+/// What the partner of one payment wants on paper: the terminal's own text, or what we know of the payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slip {
+    /// Name of the shop.
+    pub shop: String,
+    /// The number people say.
+    pub order_number: String,
+    /// What was paid and how.
+    pub payment: PaymentLine,
+    /// Lines of the partner, printed as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text: Vec<String>,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+    /// Our reference of the payment.
+    pub reference: String,
+}
+
+/// Which totals.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    /// So far, nothing ends.
+    X,
+    /// At the end of the shift.
+    Z,
+}
+
+/// Totals within a shift or at its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which totals.
+    pub kind: ReportKind,
+    /// Name of the shop.
+    pub shop: String,
+    /// Number of the shift; empty when it has none.
+    pub shift: String,
+    /// Beginning and end, ready for paper.
+    pub period: (String, String),
+    /// What is counted: a label of both languages, how many, how much.
+    pub rows: Vec<ReportRow>,
+    /// All of it together.
+    pub total: Tiyn,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+}
+
+/// One total.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// In Russian.
+    pub russian: String,
+    /// In Kazakh; the same as the Russian one is not repeated.
+    pub kazakh: String,
+    /// How many.
+    pub count: u64,
+    /// How much.
+    pub sum: Tiyn,
+}
+
 /// Kitchen paper: always a difference to what the kitchen already has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket {
@@ -148,4 +214,6 @@ pub struct Imprint {
     pub job: i64,
     /// 1 for the first try; from 2 on the paper says ПОВТОР / ҚАЙТАЛАУ with this number.
     pub copy: u32,
+    /// The station or printer that this paper was meant for, where it comes out elsewhere: the paper says ВМЕСТО / ОРНЫНА with it.
+    pub instead_of: Option<String>,
 }

@@ -164,7 +164,15 @@ fn receipted(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     let jobs = view.jobs_of(order)?;
     match jobs.iter().rfind(|job| job.document == "receipt").map(|job| serde_json::from_str(&job.body)).transpose()? {
         Some(Document::Receipt(receipt)) => Ok(receipt.total),
-        Some(Document::Ticket(_) | Document::Refund(_) | Document::Test(_)) | None => Ok(Tiyn::ZERO),
+        Some(
+            Document::Ticket(_)
+            | Document::Refund(_)
+            | Document::Slip(_)
+            | Document::Report(_)
+            | Document::Drawer
+            | Document::Test(_),
+        )
+        | None => Ok(Tiyn::ZERO),
     }
 }
 
@@ -514,7 +522,7 @@ pub fn print_begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)
     };
     let copy = job.tries + 1;
     tx.set_job(&job, JobState::Sending, copy, None)?;
-    Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX) })))
+    Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX), instead_of: None })))
 }
 
 /// How a print ended.

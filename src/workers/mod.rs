@@ -1,6 +1,7 @@
 //! One task per outside thing. A worker owns its device or partner, asks the ledger what is due, acts, and tells the ledger what came of
 //! it. It holds deadlines (monotonic) but no truth: everything it knows is rebuilt from the ledger after a restart.
 
+use crate::domain::outcome::Reason;
 use crate::flows::Rules;
 use crate::host::clock::{Clock, Monotonic};
 use crate::host::tasks::Stop;
@@ -8,7 +9,7 @@ use crate::ledger::{Change, Fault, Reader, Tx, View};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use writer::Writer;
 
 pub mod cloud;
@@ -38,6 +39,8 @@ pub struct Office {
     pub rules: Arc<Rules>,
     /// How the devices are.
     pub devices: Devices,
+    /// The way to ask a printer for something beside its jobs.
+    pub errands: Errands,
     /// The signal to stop.
     pub stop: Stop,
     reader: Arc<Mutex<Reader>>,
@@ -59,6 +62,7 @@ impl Office {
             writer,
             rules: Arc::new(rules),
             devices: Devices::default(),
+            errands: Errands::default(),
             stop,
             reader: Arc::new(Mutex::new(reader)),
             changes: changes.clone(),
@@ -176,6 +180,42 @@ impl Devices {
     /// Hears of changes.
     pub fn listen(&self) -> watch::Receiver<BTreeMap<String, Device>> {
         self.0.subscribe()
+    }
+}
+
+/// What a person asks of a printer beside its jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// Print the test slip.
+    Test,
+    /// From now on print letters so: a number of the test slip's list (`drivers::printer::candidates`).
+    Letters(u32),
+}
+
+type Asked = (Errand, oneshot::Sender<Result<(), Reason>>);
+
+/// Errands waiting at a printer; more than a few are somebody's mistake.
+const ERRANDS_MAX: usize = 8;
+
+/// The way to ask a printer for something beside its jobs.
+#[derive(Clone, Default)]
+pub struct Errands(Arc<Mutex<BTreeMap<String, mpsc::Sender<Asked>>>>);
+
+impl Errands {
+    /// A printer's worker begins to take errands.
+    pub fn open(&self, printer: &str) -> mpsc::Receiver<Asked> {
+        let (sender, receiver) = mpsc::channel(ERRANDS_MAX);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(printer.to_owned(), sender);
+        receiver
+    }
+
+    /// Asks a printer and waits for what came of it. `no_printer`: there is none of that name; `printer_busy`: too many wait already.
+    pub async fn ask(&self, printer: &str, errand: Errand) -> Result<(), Reason> {
+        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(printer).cloned();
+        let Some(sender) = sender else { return Err(Reason::new("no_printer", printer)) };
+        let (reply, told) = oneshot::channel();
+        sender.try_send((errand, reply)).map_err(|_full| Reason::new("printer_busy", printer))?;
+        told.await.unwrap_or_else(|_gone| Err(Reason::new("printer_busy", printer)))
     }
 }
 

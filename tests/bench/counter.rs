@@ -485,7 +485,7 @@ fn receipt(criterion: &mut Criterion) {
         paid_at: "21.11.2026 13:05".into(),
         reference: "K3F9Q-1-1-1".into(),
     });
-    let (imprint, profile) = (Imprint { job: 17, copy: 1 }, Profile::wide(Letters::Kz1048));
+    let (imprint, profile) = (Imprint { job: 17, copy: 1, instead_of: None }, Profile::wide(Letters::Kz1048));
     let mut group = criterion.benchmark_group("paper");
     group.throughput(Throughput::Bytes(render(&document, &imprint, &profile).len() as u64));
     group.bench_function("receipt of 20 lines to bytes", |bench| bench.iter(|| render(&document, &imprint, &profile)));

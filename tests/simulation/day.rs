@@ -10,7 +10,7 @@ use super::{people, printers};
 use kassad::domain::order::Tender;
 use kassad::domain::time::Wall;
 use kassad::drivers::invoice::aipay::AiPayWebhooks;
-use kassad::drivers::printer::{Ability, Letters, Profile, StatusAbilities};
+use kassad::drivers::printer::{Letters, Profile, StatusAbilities};
 use kassad::flows::{Rules, Station, reconcile};
 use kassad::host::clock::{Clock, Monotonic};
 use kassad::host::ids::Ids;
@@ -220,7 +220,7 @@ impl Day {
             let answers = sim.0.plan.seed % 3 != place as u64;
             let mut profile = Profile::wide(Letters::Pc866);
             if !answers {
-                profile.status = StatusAbilities { real_time: Ability::No, fence: Ability::No };
+                profile.status = StatusAbilities::NONE;
             }
             let way = wire::Way::Inside(printers::way(&sim, name, answers));
             start(Box::pin(printer::run(office.clone(), name.to_owned(), way, profile)));

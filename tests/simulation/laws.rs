@@ -262,7 +262,12 @@ fn last_receipt(books: &Books, order: &OrderRow) -> Option<Tiyn> {
     let receipts = books.jobs.iter().filter(|job| job.order == order.id && job.document == "receipt");
     receipts.max_by_key(|job| job.no).and_then(|job| match serde_json::from_str(&job.body).ok()? {
         Document::Receipt(receipt) => Some(receipt.total),
-        Document::Ticket(_) | Document::Refund(_) | Document::Test(_) => None,
+        Document::Ticket(_)
+        | Document::Refund(_)
+        | Document::Slip(_)
+        | Document::Report(_)
+        | Document::Drawer
+        | Document::Test(_) => None,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::domain::money::Tiyn;
 use crate::domain::order::{self, Milli};
-use crate::domain::paper::{Document, Imprint, Receipt, RefundSlip, TestSlip, Ticket, TicketKind, TicketLine};
+use crate::domain::paper::{Document, Imprint, Receipt, RefundSlip, Report, Slip, TestSlip, Ticket, TicketKind, TicketLine};
 use crate::drivers::printer::Profile;
 
 /// How the cells of a line look.
@@ -71,6 +71,10 @@ pub fn layout(document: &Document, imprint: &Imprint, profile: &Profile) -> Vec<
         Document::Receipt(receipt) => sheet.receipt(receipt),
         Document::Ticket(ticket) => sheet.ticket(ticket),
         Document::Refund(slip) => sheet.refund(slip),
+        Document::Slip(slip) => sheet.slip(slip),
+        Document::Report(report) => sheet.report(report),
+        // Nothing to lay out: its bytes are a pulse.
+        Document::Drawer => return Vec::new(),
         Document::Test(slip) => sheet.test(slip),
     }
     sheet.tail(imprint);
@@ -234,6 +238,24 @@ impl Sheet<'_> {
         self.gap();
         self.centre("Рақмет! Спасибо!", Style::PLAIN);
         self.indented("", &format!("Оплата {}", receipt.reference), Style::PLAIN);
+    }
+
+    fn slip(&mut self, slip: &Slip) {
+        self.centre(&slip.shop, Style::BIG);
+        self.two(&format!("Заказ № {}", slip.order_number), &slip.at, Style::PLAIN);
+        self.sum(&slip.payment.label, slip.payment.amount);
+        for line in &slip.text {
+            self.indented("", line, Style::PLAIN);
+        }
+        self.indented("", &format!("Оплата {}", slip.reference), Style::PLAIN);
+    }
+
+    fn report(&mut self, report: &Report) {
+        self.centre(&report.shop, Style::BIG);
+        for row in &report.rows {
+            self.sum(&format!("{} / {} ({})", row.russian, row.kazakh, row.count), row.sum);
+        }
+        self.sum("ИТОГО", report.total);
     }
 
     fn dish(&mut self, line: &order::Line) {

@@ -9,7 +9,7 @@ use crate::drivers::{Closing, Pos};
 use crate::flows::settle::{self, Look};
 use crate::host::clock::Monotonic;
 use crate::host::tasks::Stop;
-use crate::ledger::outbox::JobRow;
+use crate::ledger::outbox::{JobRow, JobState};
 use crate::ledger::{Fault, Tx};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -299,7 +299,14 @@ async fn close(counter: &Counter, job: &JobRow, may_act: bool) -> Result<Next, F
     // A close that was begun before a restart or a lost answer counts as acted: what we find may be our own.
     let had_acted = job.tries > 0;
     let before = match seen(counter, &foreign_id).await {
-        Ok(order) if order.standing == PosStanding::Open && !may_act => return Ok(Next::LookLater),
+        Ok(order) if order.standing == PosStanding::Open && !may_act => {
+            if job.state == JobState::Sending {
+                // Begun before a restart: the guest does not wait for the receipt until it may be begun again.
+                let (rules, reason) = (rules.clone(), Reason::new("pos_still_open", ""));
+                office.writer.decide(move |tx| settle::close_later(tx, &rules, id, &reason)).await?;
+            }
+            return Ok(Next::LookLater);
+        }
         Ok(order) => order,
         Err(unseen) => return unseen_order(counter, id, unseen, Next::LookLater).await,
     };

@@ -405,6 +405,7 @@ impl Devices {
             office.devices.set(&name, "cloud", "unknown", "", "");
             hire(workers, &format!("cloud {name}"), cloud::run(office.clone(), name, driver));
         }
+        let printers = self.printers.iter().map(|(name, _, profile)| (name.clone(), profile.clone())).collect();
         for (name, address, profile) in self.printers {
             office.devices.set(&name, "printer", "unknown", "", "");
             hire(
@@ -441,6 +442,7 @@ impl Devices {
             doors,
             bots,
             ways,
+            printers,
             public_invoices: self.public_invoices,
             forged: std::sync::atomic::AtomicU64::new(0),
             flood: http::webhooks::Flood::default(),

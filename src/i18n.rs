@@ -222,6 +222,27 @@ const TABLE: &[Row] = &[
         "The storage is full. No new payments; started ones will finish"),
     ("clock", "Сағат синхрондалмаған", "Часы не синхронизированы", "The clock is not synchronised"),
 
+    // printers: the test slip and the letters
+    ("no_printer", "Мұндай принтер жоқ: {detail}", "Такого принтера нет: {detail}", "There is no such printer: {detail}"),
+    ("printer_busy", "Принтер бос емес: бір минуттан кейін қайталаңыз", "Принтер занят: повторите через минуту",
+        "The printer is busy: try again in a minute"),
+    ("way.page", "принтердің өз әріптері: {letters}, {page}-бет", "буквы самого принтера: {letters}, страница {page}",
+        "the printer's own letters: {letters}, page {page}"),
+    ("way.defined", "{letters}, {page}-бет, жетпейтін әріптерді kassad қосады", "{letters}, страница {page}, недостающие буквы добавляет kassad",
+        "{letters}, page {page}, letters that it lacks are added by kassad"),
+    ("way.raster", "әр жол сурет болып басылады", "каждая строка печатается картинкой", "every line is printed as a picture"),
+    ("page.print_test", "Сынақ баспа", "Пробная печать", "Test print"),
+    ("page.which_line", "Қай нөмірлі жол дұрыс оқылады? Сол нөмірді басыңыз", "Строка с каким номером читается верно? Нажмите этот номер",
+        "Which numbered line reads right? Press its number"),
+    ("page.letters_kept", "Сақталды: {detail}", "Запомнено: {detail}", "Kept: {detail}"),
+    ("page.paper", "Қағаз", "Бумага", "Paper"),
+    ("page.reprint", "Тағы басып шығару", "Напечатать ещё раз", "Print again"),
+    ("page.tick", "Шықты", "Вышел", "It came out"),
+    ("print_test.done", "{detail}: басып шығарылды. Төмендегі жолдардың қайсысы дұрыс оқылады?",
+        "{detail}: напечатано. Какая из этих строк читается верно?", "{detail}: printed. Which of these lines reads right?"),
+    ("print_test.ask", "Нөмір (Enter — ештеңе өзгермесін): ", "Номер (Enter — ничего не менять): ", "Number (Enter changes nothing): "),
+    ("print_test.keep", "{detail}. Баптауға жазыңыз:", "{detail}. Впишите в конфигурацию:", "{detail}. Write into the configuration:"),
+
     // states of a device
     ("device.up", "Дайын", "Готов", "Ready"),
     ("device.warn", "Назар аударыңыз", "Требует внимания", "Needs attention"),

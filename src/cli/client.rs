@@ -1,6 +1,7 @@
 //! `kassad pay` and `kassad queue`: clients of the running daemon's local API.
 
 use super::{EXIT_UNCLEAR, QueueAction, complain, read_config, say};
+use crate::config::Config;
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::i18n::Lang;
@@ -28,25 +29,33 @@ pub(super) struct Wish {
     pub(super) amount: Option<String>,
 }
 
-struct Client {
+/// The running daemon, as its local API shows it.
+pub(super) struct Client {
     web: Web,
     lang: Lang,
 }
 
 impl Client {
     fn open(config: &Path, lang: Lang) -> Result<Client, ExitCode> {
-        let config = read_config(config)?;
-        let address = format!("http://{}", config.listen.local);
-        match Web::open(&address, &Trust::Roots) {
-            Ok(web) => Ok(Client { web, lang }),
-            Err(cause) => {
-                complain(&cause.to_string());
-                Err(ExitCode::FAILURE)
-            }
-        }
+        Client::of(&read_config(config)?, lang).map_err(|cause| {
+            complain(&cause);
+            ExitCode::FAILURE
+        })
     }
 
-    async fn call(&self, request: Request) -> Result<Value, String> {
+    /// The daemon of a configuration.
+    pub(super) fn of(config: &Config, lang: Lang) -> Result<Client, String> {
+        let web = Web::open(&format!("http://{}", config.listen.local), &Trust::Roots);
+        web.map(|web| Client { web, lang }).map_err(|cause| cause.to_string())
+    }
+
+    /// Whether it runs.
+    pub(super) async fn is_up(&self) -> bool {
+        self.try_call(Request::get("/healthz")).await.is_ok()
+    }
+
+    /// Calls it; what went wrong is told as a sentence.
+    pub(super) async fn call(&self, request: Request) -> Result<Value, String> {
         self.try_call(request).await.map_err(|loss| match loss {
             Trouble::Away(cause) => format!("kassad does not answer ({cause}): is it running? systemctl status kassad"),
             Trouble::Lost(cause) => format!("the answer was lost ({cause}): look with kassad queue"),

@@ -15,6 +15,7 @@ mod devices;
 mod doctor;
 mod laws;
 mod lunch;
+mod print_test;
 mod run;
 mod sandbox;
 
@@ -109,6 +110,24 @@ enum Command {
         /// Prints JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Prints the test slip of a printer, and keeps which of its lines reads right.
+    #[command(
+        after_help = "Examples: kassad print-test --printer receipt            prints, then asks for the number of the line\n          kassad print-test --printer receipt --keep 3   keeps line 3\n          kassad print-test --pictures /tmp/paper        draws sample papers, no printer needed"
+    )]
+    PrintTest {
+        /// The configuration of the daemon.
+        #[arg(long, default_value = CONFIG)]
+        config: PathBuf,
+        /// The printer's name in the configuration; not needed when there is only one.
+        #[arg(long)]
+        printer: Option<String>,
+        /// Prints nothing, and keeps this line of the slip.
+        #[arg(long)]
+        keep: Option<u32>,
+        /// Draws the sample papers into this folder instead: both widths, every way of printing letters.
+        #[arg(long, conflicts_with_all = ["printer", "keep"])]
+        pictures: Option<PathBuf>,
     },
     /// Collects a payment through the running daemon and follows it to its end.
     #[command(after_help = "Example: kassad pay --order 1950 --tender kaspi_invoice --phone 77011234567")]
@@ -219,6 +238,10 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
         Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,
         Command::Devices { root, json } => devices::devices(&root, lang, json),
+        Command::PrintTest { pictures: Some(folder), .. } => print_test::pictures(&folder),
+        Command::PrintTest { config, printer, keep, pictures: None } => {
+            print_test::print_test(&config, lang, &print_test::Wish { printer, keep }).await
+        }
         Command::Pay { config, order, tender, phone, amount, json } => {
             client::pay(&config, lang, &client::Wish { order, tender, phone, amount }, json).await
         }
@@ -271,6 +294,8 @@ mod tests {
             &["queue", "retry", "17"],
             &["doctor", "--config", "x", "--json"],
             &["devices", "--json", "--root", "/host"],
+            &["print-test", "--printer", "receipt", "--keep", "3"],
+            &["print-test", "--pictures", "/tmp/paper"],
             &["--lang", "kk", "queue"],
             &["demo", "--orders", "35", "--seed", "1", "--no-wait"],
         ] {

@@ -145,6 +145,9 @@ mod tests {
         ("/api/v1/payments/{id}/answer", &["post"]),
         ("/api/v1/payments/{id}/cancel", &["post"]),
         ("/api/v1/payments/{id}/refund", &["post"]),
+        ("/api/v1/printers", &["get"]),
+        ("/api/v1/printers/{name}/letters", &["post"]),
+        ("/api/v1/printers/{name}/test", &["post"]),
         ("/api/v1/refunds/{id}", &["get"]),
         ("/api/v1/refunds/{id}/answer", &["post"]),
         ("/api/v1/refunds/{id}/cancel", &["post"]),
@@ -164,11 +167,12 @@ mod tests {
     ];
 
     /// The texts of all files that register routes.
-    const SOURCES: [&str; 7] = [
+    const SOURCES: [&str; 8] = [
         include_str!("api.rs"),
         include_str!("compat.rs"),
         include_str!("counter.rs"),
         include_str!("events.rs"),
+        include_str!("printers.rs"),
         include_str!("refunds.rs"),
         include_str!("webhooks.rs"),
         include_str!("health.rs"),

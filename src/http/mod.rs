@@ -25,6 +25,7 @@ pub mod counter;
 pub mod events;
 pub mod guard;
 pub mod health;
+pub mod printers;
 pub mod problem;
 pub mod refunds;
 pub mod shape;
@@ -90,6 +91,8 @@ pub struct Faces {
     pub bots: Vec<BotAccess>,
     /// Ways to collect, in the order of the configuration.
     pub ways: Vec<Way>,
+    /// Printers with what they can do as configured.
+    pub printers: Vec<(String, crate::drivers::printer::Profile)>,
     /// Whether bots may call from outside as well.
     pub public_invoices: bool,
     /// Wrongly signed bodies since the start.
@@ -117,6 +120,7 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
     counter::routes()
         .merge(api::routes())
         .merge(refunds::routes())
+        .merge(printers::routes())
         .merge(events::routes())
         .merge(compat::routes())
         .merge(health::routes())

@@ -352,6 +352,7 @@ fn faces(office: Office, counter: Counter) -> Faces {
             way("till2", Tender::KaspiTerminal),
             way("aipay", Tender::KaspiInvoice),
         ],
+        printers: Vec::new(),
         public_invoices: false,
         forged: std::sync::atomic::AtomicU64::new(0),
         flood: http::webhooks::Flood::default(),

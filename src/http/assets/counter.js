@@ -236,7 +236,10 @@ function drawBar() {
     return (status.devices || []).map((device) => {
       const look = { up: "good", busy: "good", unknown: "" }[device.state] ?? "look";
       const text = device.text || word(`device.${device.state}`);
-      return make("span", { class: `chip ${look}`, title: text }, look === "look" ? `${device.name}: ${text}` : device.name);
+      const shown = look === "look" ? `${device.name}: ${text}` : device.name;
+      // A printer can be tried out by whoever stands before it.
+      if (device.role === "printer") return make("button", { class: `chip ${look}`, title: text, onclick: () => tryPrinter(device.name) }, shown);
+      return make("span", { class: `chip ${look}`, title: text }, shown);
     });
   });
   draw("languages", view.lang, () => LANGUAGES.map(([lang, title]) =>
@@ -361,6 +364,7 @@ function actions(order, payment, rest) {
     return [make("div", { class: "live" }, make("span", { class: "tick" }, "✓"),
       make("div", { class: "text" }, `${word(payment.late ? "paid_late" : "state.paid")} ${money(payment.amount_paid ?? payment.amount)}`,
         make("small", {}, payment.change && tiyn(payment.change) > 0 ? word("page.change", { amount: sum(payment.change) }) : null, track(payment)))),
+    papers(payment),
     make("div", { class: "tenders" }, make("button", { class: "tender first", onclick: () => choose("") }, word("page.done")),
       ...refundable(order).map((one) => make("button", { class: "tender wide", disabled: !!view.busy, onclick: () => giveBack(one) },
         `${word("page.refund")} · ${word(`tender.${one.tender}`)} ${money(one.refundable)}`)))];
@@ -525,8 +529,10 @@ function drawJobs() {
     make("div", { class: "text" }, make("b", {}, job.text || word(`job.${job.state}`)),
       [job.document ? word(`document.${job.document.split(":")[0]}`) : word(`job.${job.kind}`), job.order_number && `№${THIN}${job.order_number}`, job.target,
         job.tries > 1 && word("page.tries", { tries: job.tries })].filter(Boolean).join(" · ")),
+    job.may_tick && make("button", { disabled: !!view.busy, onclick: () => act("tick", () => call("POST", `/api/v1/jobs/${encodeURIComponent(job.id)}/tick`, {})) },
+      word("page.tick")),
     make("button", { disabled: !!view.busy, onclick: () => act("retry", () => call("POST", `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`, {})) },
-      word("page.retry"))))] : []);
+      word(job.may_tick ? "page.reprint" : "page.retry"))))] : []);
 }
 
 // ---- a person's answer: a name and a reason always; a number for "paid", a second yes for "not paid"
@@ -609,6 +615,40 @@ function giveBack(payment) {
     make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")), go),
   ].filter(Boolean));
   fit();
+  if (!dialog.open) dialog.showModal();
+}
+
+// ---- paper: the papers of an order, each printed again by one tap; a printer tried out
+
+function papers(payment) {
+  const prints = ((payment && payment.prints) || []).filter((print) => print.document !== "drawer");
+  if (!prints.length) return null;
+  const title = (print) => [word(`document.${print.document.split(":")[0]}`), print.document.startsWith("ticket:") && print.document.slice(7), `· ${word(`print.${print.state}`).toLowerCase()}`];
+  return make("div", { class: "papers" }, make("h2", {}, word("page.paper")), prints.map((print) => make("div", { class: "paper" },
+    make("span", { class: ["suspect", "held"].includes(print.state) ? "look" : "" }, title(print).filter(Boolean).join(" ")),
+    ["sent", "confirmed", "suspect", "done"].includes(print.state) && make("button", { disabled: !!view.busy, onclick: () => act("reprint", () =>
+      call("POST", `/api/v1/jobs/${encodeURIComponent(print.job)}/retry`, {})) }, word("page.reprint")))));
+}
+
+/** The test slip, and the number of the line that reads right: the printer keeps it. */
+async function tryPrinter(name) {
+  const dialog = at("dialog"), path = `/api/v1/printers/${encodeURIComponent(name)}`;
+  const show = (candidates) => {
+    dialog.replaceChildren(...[
+      make("h1", {}, `${word("page.print_test")} · ${name}`),
+      candidates && make("p", {}, word("page.which_line")),
+      candidates && make("div", { class: "numbers" }, candidates.map((one) => make("button", { type: "button", title: one.text, onclick: () => keep(one) }, String(one.number)))),
+      make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")),
+        make("button", { type: "button", class: "go", disabled: !!view.busy, onclick: print }, word("page.print_test"))),
+    ].filter(Boolean));
+  };
+  const print = () => act("print_test", async () => show((await call("POST", `${path}/test?lang=${view.lang}`, {})).candidates));
+  const keep = (one) => act("letters", async () => {
+    const kept = await call("POST", `${path}/letters?lang=${view.lang}`, { number: one.number });
+    dialog.close();
+    toast(word("page.letters_kept", { detail: kept.text }));
+  });
+  show(null);
   if (!dialog.open) dialog.showModal();
 }
 

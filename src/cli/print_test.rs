@@ -7,14 +7,14 @@ use super::{complain, read_config, say};
 use crate::config::Config;
 use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Imprint, TestSlip};
-use crate::drivers::printer::{self, Candidate, Profile};
+use crate::drivers::printer::{self, Candidate, Profile, Way};
 use crate::drivers::{Build, Vault};
 use crate::host::clock::Clock;
 use crate::i18n::{Lang, sentence};
 use crate::sandbox::printer::gallery;
 use crate::transport::address::Address;
-use crate::transport::wire::{Limits, Wire};
 use crate::transport::web::Request;
+use crate::transport::wire::{Limits, Wire};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::json;
@@ -54,7 +54,9 @@ async fn tried(config: &Config, lang: Lang, wish: &Wish) -> Result<(), String> {
         Some(number) => Some(number),
         None => {
             match daemon {
-                Some(client) => drop(client.call(Request::post(format!("/api/v1/printers/{}/test", escaped(&name)))).await?),
+                Some(client) => {
+                    drop(client.call(Request::post(format!("/api/v1/printers/{}/test", escaped(&name)))).await?)
+                }
                 None => directly(config, &name, &profile).await?,
             }
             say(&sentence(lang, "print_test.done", &[("detail", &name)]));
@@ -84,7 +86,12 @@ async fn tried(config: &Config, lang: Lang, wish: &Wish) -> Result<(), String> {
 
 /// What a choice looks like in the configuration.
 fn lines(chosen: &Candidate) -> String {
-    let (letters, page, way) = (chosen.letters.word(), chosen.page, chosen.way.word());
+    let (letters, page) = (chosen.letters.word(), chosen.page);
+    let way = match chosen.way {
+        Way::Page => "page",
+        Way::Defined => "defined",
+        Way::Raster => "raster",
+    };
     format!("letters = \"{letters}\"\ncode_page = {page}\nkazakh = \"{way}\"")
 }
 
@@ -130,7 +137,8 @@ async fn directly(config: &Config, name: &str, profile: &Profile) -> Result<(), 
     let device = config.printers.iter().find(|printer| printer.device.name == name).map(|printer| &printer.device);
     let address = device.map(|device| device.address.as_str()).unwrap_or_default();
     let address = Address::parse(address).map_err(|bad| bad.to_string())?;
-    let at = jiff::Timestamp::from_millisecond(clock.wall().0).unwrap_or_default().to_zoned(config.shop.timezone.clone());
+    let at =
+        jiff::Timestamp::from_millisecond(clock.wall().0).unwrap_or_default().to_zoned(config.shop.timezone.clone());
     let slip = TestSlip {
         shop: config.shop.name.clone(),
         printer: name.to_owned(),
@@ -158,7 +166,9 @@ fn answer(lang: Lang) -> Option<u32> {
 
 /// A name in a path of the API.
 fn escaped(name: &str) -> String {
-    name.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    name.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 /// Draws the sample papers into a folder: both widths, every way of printing letters.

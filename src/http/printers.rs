@@ -5,7 +5,7 @@ use super::Faces;
 use super::api::Asked;
 use super::problem::Problem;
 use crate::domain::outcome::Reason;
-use crate::drivers::printer::{self, Candidate, Profile};
+use crate::drivers::printer::{self, Candidate, Profile, Way};
 use crate::i18n::{self, Lang};
 use crate::workers::Errand;
 use axum::Router;
@@ -52,7 +52,12 @@ fn candidates(profile: &Profile, lang: Lang) -> Vec<Value> {
 pub fn title(candidate: &Candidate, lang: Lang) -> String {
     let page = candidate.page.to_string();
     let args = [("letters", candidate.letters.word()), ("page", page.as_str())];
-    i18n::sentence(lang, candidate.way.code(), &args)
+    let code = match candidate.way {
+        Way::Page => "way.page",
+        Way::Defined => "way.defined",
+        Way::Raster => "way.raster",
+    };
+    i18n::sentence(lang, code, &args)
 }
 
 fn known<'a>(asked: &'a Asked, name: &str) -> Result<&'a Profile, Problem> {

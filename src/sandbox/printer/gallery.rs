@@ -1,0 +1,48 @@
+//! The sample papers as pictures: every kind of document on both widths of paper, in every way of printing letters. What a person looks
+//! at before a printer is bought, and what the tests hold against each other.
+
+use super::{Model, picture_of};
+use crate::domain::paper::Imprint;
+use crate::drivers::printer::{self, Face, Letters, Profile, Way};
+
+/// One sample paper.
+pub struct Sheet {
+    /// What it is: `receipt-80mm-defined`.
+    pub name: String,
+    /// What it says, line by line.
+    pub text: String,
+    /// What it looks like.
+    pub png: Vec<u8>,
+    /// What a real printer would have garbled; empty when all is well.
+    pub faults: Vec<String>,
+}
+
+/// The widths of paper with their names.
+pub fn widths(letters: Letters) -> [(&'static str, Profile); 2] {
+    [("80mm", Profile::wide(letters)), ("58mm", Profile::narrow(letters))]
+}
+
+/// The ways of printing letters with their names, each with the page that it is used on.
+pub const WAYS: [(&str, Way, Letters); 3] = [
+    ("native", Way::Page, Letters::Kz1048),
+    ("defined", Way::Defined, Letters::Pc866),
+    ("raster", Way::Raster, Letters::Pc866),
+];
+
+/// All sample papers: nine documents, two widths, three ways.
+pub fn gallery() -> Vec<Sheet> {
+    let mut sheets = Vec::new();
+    for (document_name, document) in printer::samples() {
+        for (way_name, way, letters) in WAYS {
+            for (width_name, profile) in widths(letters) {
+                let profile = Profile { way, ..profile };
+                let imprint = Imprint { job: 42, copy: 1, instead_of: None };
+                let bytes = printer::render(&document, &imprint, &profile);
+                let model = Model::standard(profile.dots / printer::font::cell(Face::A).0);
+                let (text, png, faults) = picture_of(&bytes, model);
+                sheets.push(Sheet { name: format!("{document_name}-{width_name}-{way_name}"), text, png, faults });
+            }
+        }
+    }
+    sheets
+}

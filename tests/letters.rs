@@ -366,7 +366,7 @@ proptest! {
     fn nothing_with_ink_is_dropped_and_what_prints_stays(text in hostile(), profile in any_profile()) {
         let folded = profile.fold(&text);
         prop_assert!(folded.chars().all(|letter| profile.prints(letter)), "{folded:?}");
-        prop_assert_eq!(folded.chars().any(has_ink), text.chars().any(has_ink), "{:?}", folded);
+        prop_assert!(folded.chars().any(has_ink) || !text.chars().any(has_ink), "{folded:?}");
         let mut rest = folded.chars();
         let is_mark = |letter: &char| matches!(letter, '\u{300}'..='\u{36F}');
         if !text.chars().any(|letter| is_mark(&letter)) {

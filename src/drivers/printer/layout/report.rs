@@ -45,7 +45,7 @@ impl Sheet<'_> {
             format!("{} / {}", row.kazakh, row.russian)
         };
         let (count, sum) = (format!("{} x", row.count), row.sum.to_string());
-        if !self.two_on_one(&label, &format!("{count}{sum:>13}"), Style::PLAIN) {
+        if !self.two_on_one(&label, &format!("{count}{sum:>12}"), Style::PLAIN) {
             self.indented("", &label, Style::PLAIN);
             self.two(&format!("  {count}"), &sum, Style::PLAIN);
         }

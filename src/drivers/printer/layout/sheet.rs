@@ -119,9 +119,13 @@ impl<'a> Sheet<'a> {
         self.indented("", &format!("{}: {value}", label(words)), Style::PLAIN);
     }
 
-    /// A label at the left, its value at the right.
+    /// A label at the left, its value at the right: with the languages apart, close, or below each other, as the line allows.
     pub fn named(&mut self, words: Words, value: &str, style: Style) {
-        self.two(&label(words), value, style);
+        if self.two_on_one(&label(words), value, style) || self.two_on_one(&close(words), value, style) {
+            return;
+        }
+        self.two(words.0, "", style);
+        self.two(words.1, value, style);
     }
 
     /// A name at the left, a sum at the right.
@@ -132,9 +136,9 @@ impl<'a> Sheet<'a> {
     /// What all of it comes to, as large as it fits on one line.
     pub fn total(&mut self, words: Words, sum: Tiyn) {
         let sum = format!("{sum} ₸");
-        let taken = width(&self.profile.fold(&label(words))) + 1 + width(&self.profile.fold(&sum));
-        let style = if taken <= self.cells(Style::BIG) { Style::BIG } else { Style::TALL };
-        self.named(words, &sum, style);
+        if !self.two_on_one(&label(words), &sum, Style::BIG) && !self.two_on_one(&close(words), &sum, Style::BIG) {
+            self.named(words, &sum, Style::TALL);
+        }
     }
 
     /// Two texts at the two edges where both fit on one line; says whether they did.
@@ -151,20 +155,23 @@ impl<'a> Sheet<'a> {
         let (left, right) = (self.profile.fold(left), self.profile.fold(right));
         let style = if self.fits(&right, style) { style } else { Style { wide: false, ..style } };
         let cells = self.cells(style);
-        let beside = cells.saturating_sub(width(&right) + 1);
-        let mut rows = if right.is_empty() {
-            wrap(&left, cells)
-        } else if width(&left) <= beside || (beside >= NAME_CELLS_MIN && !style.wide) {
-            let mut rows = wrap(&left, beside);
-            if let Some(last) = rows.last_mut() {
-                let left_cells = cells - width(&right);
-                *last = format!("{last:<left_cells$}{right}");
+        let beside = cells.checked_sub(width(&right) + 1);
+        let beside = beside.filter(|beside| width(&left) <= *beside || (*beside >= NAME_CELLS_MIN && !style.wide));
+        let mut rows = match beside {
+            _ if right.is_empty() => wrap(&left, cells),
+            Some(beside) => {
+                // What fits is not wrapped: it keeps its indent.
+                let mut rows = if width(&left) <= beside { vec![left] } else { wrap(&left, beside) };
+                if let Some(last) = rows.last_mut() {
+                    *last = format!("{last:<beside$} {right}");
+                }
+                rows
             }
-            rows
-        } else {
-            let mut rows = wrap(&left, cells);
-            rows.extend(wrap(&right, cells).iter().map(|row| format!("{row:>cells$}")));
-            rows
+            None => {
+                let mut rows = wrap(&left, cells);
+                rows.extend(wrap(&right, cells).iter().map(|row| format!("{row:>cells$}")));
+                rows
+            }
         };
         rows.retain(|row| !row.is_empty());
         for row in rows {
@@ -185,4 +192,9 @@ impl<'a> Sheet<'a> {
 /// Both languages of a label, or the one word that is the same in both.
 pub(super) fn label((first, second): Words) -> String {
     if first == second { first.to_owned() } else { format!("{first} / {second}") }
+}
+
+/// The same without air, for narrow paper.
+fn close((first, second): Words) -> String {
+    format!("{first}/{second}")
 }

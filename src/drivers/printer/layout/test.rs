@@ -2,21 +2,25 @@
 //! codes by the printer and by us, and the looks that kitchens read.
 
 use super::sheet::Sheet;
-use super::{Align, Item, Line, Style};
+use super::{Align, Item, Line, Style, wrap};
 use crate::domain::paper::{QrBlock, TestSlip};
 use crate::drivers::printer::{Profile, QrForm, candidates};
 
 /// All letters that Russian pages lack, and Russian ones beside them.
 const SAMPLE: &str = "ӘҒҚҢӨҰҮҺІ әғқңөұүһі Привет!";
 
+/// Cells of a number before its sample.
+const MARK_CELLS: usize = 4;
+
 impl Sheet<'_> {
     pub fn test(&mut self, slip: &TestSlip) {
         self.centre(&slip.shop, Style::BIG);
-        self.both(("СЫНАҚ БАСПАСЫ", "ПРОБНАЯ ПЕЧАТЬ"), Style::BOLD);
+        self.both(("СЫНАҚ БЕТІ", "ПРОБНАЯ ПЕЧАТЬ"), Style::BOLD);
         self.rule('-');
         self.two(&slip.printer, &slip.at, Style::PLAIN);
         let columns = self.profile.columns;
-        self.two(&format!("{columns} таңба / знаков"), &self.profile.choice_word(), Style::PLAIN);
+        self.two(&format!("{columns} таңба / знаков"), "", Style::PLAIN);
+        self.two(&self.profile.choice_word(), "", Style::PLAIN);
         let ruler = "1234567890".chars().cycle().take(columns).collect();
         self.push(ruler, Style::PLAIN, Align::Left);
         self.rule('-');
@@ -38,9 +42,12 @@ impl Sheet<'_> {
         for candidate in candidates(self.profile) {
             let (way, letters, page) = (candidate.way, candidate.letters, candidate.page);
             let printer = Profile { way, letters, page, ..self.profile.clone() };
-            let text = printer.fold(&format!("{:>2}  {SAMPLE}", candidate.number));
-            let line = Line { text, style: Style::PLAIN, align: Align::Left };
-            self.items.push(Item::Sample(candidate, line));
+            let cells = self.profile.columns.saturating_sub(MARK_CELLS);
+            for (row, part) in wrap(&printer.fold(SAMPLE), cells).into_iter().enumerate() {
+                let mark = if row == 0 { format!("{:>2}  ", candidate.number) } else { " ".repeat(MARK_CELLS) };
+                let line = Line { text: mark + &part, style: Style::PLAIN, align: Align::Left };
+                self.items.push(Item::Sample(candidate, line));
+            }
         }
     }
 

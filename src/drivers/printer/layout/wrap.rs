@@ -27,7 +27,8 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
-/// What must stay on one line: words, groups of digits that make one number (`12 400`), and a number with its sign (`№ 7`, `400 ₸`).
+/// What must stay on one line: words, groups of digits that make one number (`12 400`), a number with its sign
+/// (`№ 7`, `400 ₸`), and a stroke with what stands before it.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -46,7 +47,7 @@ fn pieces(text: &str) -> Vec<String> {
 fn belongs(word: &str, last: &str) -> bool {
     let after_digit = last.ends_with(|sign: char| sign.is_ascii_digit());
     let is_group = word.bytes().take_while(u8::is_ascii_digit).count() == 3;
-    last.ends_with('№') || after_digit && (is_group || matches!(word, "₸" | "тг"))
+    word == "/" || last.ends_with('№') || after_digit && (is_group || matches!(word, "₸" | "тг"))
 }
 
 /// Parts a piece that is longer than a line, not between the signs of a number when that can be.

@@ -64,13 +64,15 @@ pub struct Wire {
     committed: bool,
     /// What was said while somebody only asked whether the wire is open.
     said: Vec<u8>,
+    /// The printer asked to wait, and it is ours to obey.
+    is_paused: bool,
 }
 
 /// What a printer says while it is written to.
 struct Ear<'a> {
     /// Where it goes; nobody listens where there is no place.
     heard: Option<&'a mut Vec<u8>>,
-    /// The printer asked to wait, and it is ours to obey.
+    /// The printer asked to wait.
     is_paused: bool,
 }
 
@@ -117,7 +119,7 @@ impl Wire {
                 return Err(Loss::NotSent(format!("{address}: nobody answers; is it switched on?").into()));
             }
         };
-        Ok(Wire { port, limits, clock: clock.clone(), committed: false, said: Vec::new() })
+        Ok(Wire { port, limits, clock: clock.clone(), committed: false, said: Vec::new(), is_paused: false })
     }
 
     /// Sends the bytes of a job in chunks, each with its deadline.
@@ -132,9 +134,11 @@ impl Wire {
         if !self.is_open() {
             return Err(self.loss("the printer closed the wire".to_owned()));
         }
-        let mut ear = Ear { heard: Some(heard), is_paused: false };
+        let mut ear = Ear { heard: Some(heard), is_paused: self.is_paused };
         ear.hear(&std::mem::take(&mut self.said), false);
-        self.send(bytes, true, &mut ear).await
+        let sent = self.send(bytes, true, &mut ear).await;
+        self.is_paused = ear.is_paused;
+        sent
     }
 
     /// Sends a question that prints nothing (a status request): its loss says nothing about a job.
@@ -157,7 +161,11 @@ impl Wire {
         match self.clock.limit(span, read).await {
             Err(_elapsed) => Ok(Vec::new()),
             Ok(Ok(0)) => Err(self.loss("the other side closed the wire".to_owned())),
-            Ok(Ok(count)) => Ok(buffer.iter().take(count).copied().collect()),
+            Ok(Ok(count)) => {
+                let bytes = buffer.get(..count).unwrap_or_default();
+                self.is_paused = paused(self.is_paused, bytes, self.port.paced().is_some());
+                Ok(bytes.to_vec())
+            }
             Ok(Err(cause)) => Err(self.loss(told(&cause))),
         }
     }
@@ -227,14 +235,19 @@ impl Ear<'_> {
     }
 
     fn hear(&mut self, bytes: &[u8], obeys: bool) {
-        let flow = bytes.iter().rfind(|byte| obeys && matches!(**byte, XON | XOFF));
-        self.is_paused = flow.map_or(self.is_paused, |flow| *flow == XOFF);
+        self.is_paused = paused(self.is_paused, bytes, obeys);
         if let Some(heard) = &mut self.heard {
             heard.extend(bytes);
             let old = heard.len().saturating_sub(HEARD_BYTES_MAX);
             heard.drain(..old);
         }
     }
+}
+
+/// Whether to wait behind what was heard.
+fn paused(is_paused: bool, heard: &[u8], obeys: bool) -> bool {
+    let flow = heard.iter().rfind(|byte| obeys && matches!(**byte, XON | XOFF));
+    flow.map_or(is_paused, |flow| *flow == XOFF)
 }
 
 /// One step of writing: how many bytes were accepted, 0 when something was heard instead. Lost to its deadline it has written nothing.

@@ -732,6 +732,13 @@ impl Lan {
         hand
     }
 
+    /// A port that is not to be opened.
+    fn foreign(&self, host: u8) -> std::net::TcpListener {
+        let listener = std::net::TcpListener::bind((self.at(host), self.port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
+    }
+
     fn printer_at(&self, host: u8) -> Whereabouts {
         Whereabouts::new(Way::Address(self.address(host))).with_table(self.table.path())
     }
@@ -830,38 +837,89 @@ fn f22_another_device_at_the_address_gets_no_byte_until_a_person_says_so() {
     });
 }
 
-/// Opens until it succeeds; the span of the clock since the first try.
-async fn until_open(place: &mut Whereabouts) -> Duration {
-    let (limits, clock) = hurried();
-    let begun = clock.now();
-    while place.open(limits, &clock).await.is_err() {
+async fn until_open(place: &mut Whereabouts, clock: &Clock) {
+    while place.open(hurried().0, clock).await.is_err() {
         tokio::task::yield_now().await;
     }
-    clock.now().since(begun)
+}
+
+/// Long enough for two searches.
+async fn stays_away(place: &mut Whereabouts) {
+    let (limits, clock) = hurried();
+    while clock.now().0 < Duration::from_secs(50) {
+        assert!(matches!(place.open(limits, &clock).await, Err(Loss::NotSent(_))));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(place.moved(), None);
+}
+
+fn nobody_called(listener: &std::net::TcpListener) {
+    let called = listener.accept();
+    assert!(called.is_err_and(|none| none.kind() == std::io::ErrorKind::WouldBlock), "a stranger's port was opened");
 }
 
 #[test]
 fn f22_a_printer_with_another_address_is_found_by_its_hardware_after_ten_seconds() {
     story(async {
         let lan = Lan::new(3).await;
+        let (limits, clock) = hurried();
         let receipt = printer("receipt");
         let hand = lan.on(7, &receipt).await;
         lan.know(&[(7, RECEIPT)]);
         let mut place = lan.printer_at(7);
         print(&mut place, "receipt").await;
         hand.give();
-        let _hand = lan.on(20, &receipt).await;
-        // Somebody else serves the same port, and an address that the printer had once still stands in the table.
-        let foreign = std::net::TcpListener::bind((lan.at(9), lan.port)).unwrap();
-        foreign.set_nonblocking(true).unwrap();
+        let hand = lan.on(20, &receipt).await;
+        // Somebody else serves the same port.
+        let foreign = lan.foreign(9);
+        lan.know(&[(9, STRANGER)]);
+        let begun = clock.now();
+        assert!(place.open(limits, &clock).await.is_err());
+        // Whoever is asked for shows up: the printer, and an address that it had once.
         lan.know(&[(9, STRANGER), (15, RECEIPT), (20, RECEIPT)]);
-        let took = until_open(&mut place).await;
+        until_open(&mut place, &clock).await;
+        let took = clock.now().since(begun);
         assert!(took >= Duration::from_secs(10), "{took:?}");
         assert_eq!(place.moved(), Some((lan.address(7), lan.address(20))));
         print(&mut place, "receipt").await;
+        // It stays known there when it is switched off and on.
+        hand.give();
+        while place.open(limits, &clock).await.is_ok() {}
+        assert_eq!(place.moved(), None);
+        let _hand = lan.on(20, &receipt).await;
+        until_open(&mut place, &clock).await;
+        assert_eq!(place.moved(), Some((lan.address(7), lan.address(20))));
         assert_eq!(receipt.papers().len(), 2);
-        let connected = foreign.accept();
-        assert!(connected.is_err_and(|none| none.kind() == std::io::ErrorKind::WouldBlock), "a stranger's port");
+        nobody_called(&foreign);
+    });
+}
+
+#[test]
+fn f22_printers_behind_one_repeater_are_never_taken_for_each_other() {
+    story(async {
+        let lan = Lan::new(6).await;
+        let kitchen = printer("kitchen");
+        let hand = lan.on(7, &kitchen).await;
+        let bar = lan.foreign(8);
+        // Both answer with the repeater's hardware: that is nobody's identity.
+        lan.know(&[(7, KITCHEN), (8, KITCHEN)]);
+        let mut place = lan.printer_at(7);
+        print(&mut place, "kitchen").await;
+        assert_eq!(place.mac(), None);
+        // The bar's was off when the hardware was learnt, and is known since.
+        lan.know(&[(7, KITCHEN)]);
+        let mut late = lan.printer_at(7);
+        print(&mut late, "kitchen").await;
+        assert_eq!(late.mac(), mac(KITCHEN));
+        lan.know(&[(7, KITCHEN), (8, KITCHEN)]);
+        hand.give();
+        stays_away(&mut place).await;
+        stays_away(&mut late).await;
+        lan.know(&[(8, KITCHEN)]);
+        stays_away(&mut late).await;
+        // The same behind a restart.
+        stays_away(&mut lan.printer_at(7).with_mac(mac(KITCHEN))).await;
+        nobody_called(&bar);
     });
 }
 
@@ -869,21 +927,16 @@ fn f22_a_printer_with_another_address_is_found_by_its_hardware_after_ten_seconds
 fn f22_hardware_that_answers_for_everybody_proves_nothing() {
     story(async {
         let lan = Lan::new(4).await;
-        let (limits, clock) = hurried();
-        let foreign = std::net::TcpListener::bind((lan.at(9), lan.port)).unwrap();
-        foreign.set_nonblocking(true).unwrap();
+        let foreign = lan.foreign(9);
+        let mut place = lan.printer_at(7).with_mac(mac(RECEIPT));
+        assert!(place.open(hurried().0, &Clock::machine()).await.is_err());
         let everybody: Vec<(u8, &str)> = (1..=254).map(|host| (host, RECEIPT)).collect();
         lan.know(&everybody);
-        let mut place = lan.printer_at(7).with_mac(mac(RECEIPT));
-        while clock.now().0 < Duration::from_secs(50) {
-            assert!(matches!(place.open(limits, &clock).await, Err(Loss::NotSent(_))));
-            tokio::task::yield_now().await;
-        }
-        assert!(foreign.accept().is_err() && place.moved().is_none());
+        stays_away(&mut place).await;
         // The table knows nobody: nobody is opened either.
         lan.know(&[]);
-        assert!(matches!(place.open(limits, &clock).await, Err(Loss::NotSent(_))));
-        assert!(foreign.accept().is_err() && place.moved().is_none());
+        stays_away(&mut place).await;
+        nobody_called(&foreign);
     });
 }
 

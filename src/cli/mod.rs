@@ -101,8 +101,11 @@ enum Command {
         json: bool,
     },
     /// Shows what is plugged in, with the line for the configuration.
-    #[command(after_help = "Example: kassad devices\n         kassad devices --json")]
+    #[command(after_help = "Example: kassad devices\n         kassad devices --lan\n         kassad devices --json")]
     Devices {
+        /// Also connects to port 9100 of each known neighbour on the LAN, to see which of them are printers; sends nothing.
+        #[arg(long)]
+        lan: bool,
         /// Looks for dev and sys in this folder: the host's, from inside a container.
         #[arg(long, default_value = "/")]
         root: PathBuf,
@@ -218,7 +221,7 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
         Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,
-        Command::Devices { root, json } => devices::devices(&root, lang, json),
+        Command::Devices { lan, root, json } => devices::devices(&root, lang, lan, json).await,
         Command::Pay { config, order, tender, phone, amount, json } => {
             client::pay(&config, lang, &client::Wish { order, tender, phone, amount }, json).await
         }

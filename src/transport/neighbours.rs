@@ -1,13 +1,13 @@
 //! Neighbours on the LAN (F22): which hardware has an address now, and which address a piece of hardware has. The kernel's own table is read;
 //! to fill it, the hosts around an address get one empty datagram each, which makes the kernel ask for them. Nothing else is sent to
-//! anybody, and nobody's port is opened here.
+//! anybody, and nobody's port is opened, unless a person asks who serves one.
 
 use crate::host::clock::Clock;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpStream, UdpSocket};
 
 /// Where the kernel shows its table of neighbours.
 pub const TABLE: &str = "/proc/net/arp";
@@ -22,6 +22,10 @@ const BURST: usize = 16;
 const BURST_GAP: Duration = Duration::from_millis(20);
 /// How long hosts have to answer the kernel.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// The most neighbours whose port is tried.
+const ASKED_MAX: usize = 256;
+/// How long a neighbour has to accept a connection.
+const CONNECT_LIMIT: Duration = Duration::from_millis(300);
 /// The pause between two looks into the table.
 const LOOK_GAP: Duration = Duration::from_millis(100);
 
@@ -98,6 +102,15 @@ pub async fn find(mac: Mac, near: Ipv4Addr, besides: &[Ipv4Addr], table: &Path, 
         }
         clock.sleep(LOOK_GAP).await;
     }
+}
+
+/// The known neighbours that accept a connection to a port; nothing is sent to them. At most 256, all at once, each in 300 ms.
+pub async fn serving(port: u16, table: &Path, clock: &Clock) -> Vec<(Ipv4Addr, Mac)> {
+    let asked = list(table).into_iter().take(ASKED_MAX).map(async |(at, mac)| {
+        let connected = clock.limit(CONNECT_LIMIT, TcpStream::connect((at, port))).await;
+        matches!(connected, Ok(Ok(_))).then_some((at, mac))
+    });
+    futures_util::future::join_all(asked).await.into_iter().flatten().collect()
 }
 
 /// The first three numbers of an address.

@@ -23,3 +23,19 @@ pub async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
     sockopt::set_socket_keepalive(&stream, true)?;
     Ok(stream)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_line_is_asked_for_a_sign_of_life() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = open("127.0.0.1", listener.local_addr().unwrap().port()).await.unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap() && stream.nodelay().unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEP_ALIVE_AFTER);
+        assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), KEEP_ALIVE_GAP);
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), KEEP_ALIVE_TRIES);
+    }
+}

@@ -12,7 +12,7 @@
 //! wiring                  main.rs   daemon
 //! surfaces                http (webhooks api refunds compat counter events health)   cli (run demo sandbox check doctor devices pay queue)
 //! hands       async       workers (terminal cloud pos printer display courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle refund kitchen reconcile)  │  transport (serial tcp usb web discover)
+//! decisions   sync, tx    flows (intake collect settle refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
@@ -25,7 +25,7 @@
 //! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, questions, vault, and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
 //! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
-//! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity |
+//! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |
 //! | [`workers`] | one task per outside thing: asks the ledger what is due, acts, tells the ledger what came of it |
 //! | [`http`] | the two listeners: the public one for webhooks, the local one for the page, the API and bots |
 //! | [`cli`] | the commands, which are a daemon themselves or talk to the running one |

@@ -240,6 +240,34 @@ async fn devices_are_told_with_their_line_and_what_is_forbidden_with_its_cure() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn printers_on_the_lan_are_told_on_demand_and_nobody_is_called_without() {
+    let machine = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(machine.path().join("proc/net")).unwrap();
+    let table = "IP address HW type Flags HW address Mask Device\n\
+                 127.77.9.7 0x1 0x2 00:26:ab:00:00:0a * eth0\n127.77.9.8 0x1 0x2 00:26:ab:00:00:0b * eth0\n";
+    std::fs::write(machine.path().join("proc/net/arp"), table).unwrap();
+    let printer = std::net::TcpListener::bind("127.77.9.7:9100").unwrap();
+    printer.set_nonblocking(true).unwrap();
+    let root = machine.path().to_str().unwrap();
+    let ran = run(&["devices", "--root", root, "--json"]).await;
+    assert_eq!(ran.json["devices"], serde_json::json!([]));
+    assert!(printer.accept().is_err(), "nobody asked for it");
+    let ran = run(&["devices", "--lan", "--root", root, "--json"]).await;
+    let told = ran.json["devices"].as_array().unwrap();
+    assert_eq!(told.len(), 1, "{}", ran.out);
+    let about = ["bus", "mac", "guess", "address"].map(|name| told[0][name].as_str().unwrap());
+    assert_eq!(about, ["lan", "00:26:ab:00:00:0a", "printer", "tcp://127.77.9.7:9100"]);
+    let mut said = Vec::new();
+    let (mut caller, _) = printer.accept().unwrap();
+    std::io::Read::read_to_end(&mut caller, &mut said).unwrap();
+    assert_eq!(said, b"");
+    let ran = run(&["--lang", "en", "devices", "--lan", "--root", root]).await;
+    for word in ["127.77.9.7", "00:26:ab:00:00:0a — printer", "address = \"tcp://127.77.9.7:9100\""] {
+        assert!(ran.out.contains(word), "{word}: {}", ran.out);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_commands_have_an_example_in_their_help() {
     for command in ["doctor", "devices"] {
         let ran = run(&[command, "-h"]).await;

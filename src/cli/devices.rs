@@ -1,37 +1,63 @@
 //! `kassad devices`: what is plugged in, what it probably is, and the address that finds it again. What is there and may not be opened is a
-//! finding with its cure. Opens nothing.
+//! finding with its cure. Opens nothing, unless asked for the printers on the LAN.
 
 use super::say;
+use crate::host::clock::Clock;
 use crate::i18n::{Lang, sentence};
-use crate::transport::discover::{self, Bus, Found};
+use crate::transport::address::Address;
+use crate::transport::discover::{self, Bus, Found, Guess};
+use crate::transport::neighbours::{self, Mac};
 use crate::transport::permit::{self, Permit, Person};
 use serde_json::{Value, json};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-pub(super) fn devices(root: &Path, lang: Lang, as_json: bool) -> ExitCode {
-    let found = discover::list(root);
+/// The port of printers.
+const PRINTERS: u16 = 9100;
+
+pub(super) async fn devices(root: &Path, lang: Lang, lan: bool, as_json: bool) -> ExitCode {
+    let mut found: Vec<Value> = discover::list(root).iter().map(|one| shown(root, one, lang)).collect();
+    if lan {
+        let table = root.join(neighbours::TABLE.trim_start_matches('/'));
+        let neighbours = neighbours::serving(PRINTERS, &table, &Clock::machine()).await;
+        found.extend(neighbours.into_iter().map(|(at, mac)| neighbour(at, mac)));
+    }
     if as_json {
-        let found: Vec<Value> = found.iter().map(|one| shown(root, one, lang)).collect();
         say(&json!({ "devices": found }).to_string());
         return ExitCode::SUCCESS;
     }
     if found.is_empty() {
         say(&sentence(lang, "devices.none", &[]));
     }
-    for one in &found {
-        let told = |name: &str| shown(root, one, lang)[name].as_str().unwrap_or_default().to_owned();
-        let numbers = one.plug.as_ref().map(|plug| format!("{:04x}:{:04x}", plug.mark.vid, plug.mark.pid));
-        let kind = sentence(lang, &format!("devices.{}", one.guess.word()), &[]);
-        let line = format!("{:<14} {:<9} {} — {kind}", told("path"), numbers.unwrap_or_default(), told("title"));
-        say(line.trim_end());
-        say(&format!("    address = {:?}", one.address));
-        let cure = told("cure");
-        if !cure.is_empty() {
-            say(&format!("    {cure}"));
-        }
-    }
+    found.iter().for_each(|one| tell(one, lang));
     ExitCode::SUCCESS
+}
+
+/// One device for a person's eyes.
+fn tell(one: &Value, lang: Lang) {
+    let told = |name: &str| one[name].as_str().unwrap_or_default();
+    let numbers = one["vid"].as_str().map(|vid| format!("{vid}:{}", told("pid")));
+    let kind = sentence(lang, &format!("devices.{}", told("guess")), &[]);
+    let line = format!("{:<14} {:<9} {} — {kind}", told("path"), numbers.unwrap_or_default(), told("title"));
+    say(line.trim_end());
+    say(&format!("    address = {:?}", told("address")));
+    if !told("cure").is_empty() {
+        say(&format!("    {}", told("cure")));
+    }
+}
+
+/// A neighbour on the LAN that serves the port of printers.
+fn neighbour(at: Ipv4Addr, mac: Mac) -> Value {
+    json!({
+        "path": at.to_string(),
+        "bus": "lan",
+        "mac": mac.to_string(),
+        "title": mac.to_string(),
+        "guess": Guess::Printer.word(),
+        "permitted": true,
+        "address": Address::Tcp { host: at.to_string(), port: PRINTERS }.to_string(),
+    })
 }
 
 fn shown(root: &Path, one: &Found, lang: Lang) -> Value {

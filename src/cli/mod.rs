@@ -102,8 +102,11 @@ enum Command {
         json: bool,
     },
     /// Shows what is plugged in, with the line for the configuration.
-    #[command(after_help = "Example: kassad devices\n         kassad devices --json")]
+    #[command(after_help = "Example: kassad devices\n         kassad devices --lan\n         kassad devices --json")]
     Devices {
+        /// Also connects to port 9100 of each known neighbour on the LAN, to see which of them are printers; sends nothing.
+        #[arg(long)]
+        lan: bool,
         /// Looks for dev and sys in this folder: the host's, from inside a container.
         #[arg(long, default_value = "/")]
         root: PathBuf,
@@ -237,7 +240,7 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
         Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,
-        Command::Devices { root, json } => devices::devices(&root, lang, json),
+        Command::Devices { lan, root, json } => devices::devices(&root, lang, lan, json).await,
         Command::PrintTest { pictures: Some(folder), .. } => print_test::pictures(&folder),
         Command::PrintTest { config, printer, keep, pictures: None } => {
             print_test::print_test(&config, lang, &print_test::Wish { printer, keep }).await

@@ -1,11 +1,41 @@
-//! Printers on the network, port 9100 (escpos §3.4): most serve one connection, so it is held for a job and closed kindly.
+//! Printers on the network, port 9100 (escpos §3.4): most serve one connection. Whoever owns it asks the printer's side for a sign of life
+//! while nothing is said: a printer that lost its power never hangs up.
 
+use rustix::net::sockopt;
 use std::io;
+use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// How long a line may be silent before the printer's side is asked for a sign of life.
+const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(15);
+/// The pause between two such questions.
+const KEEP_ALIVE_GAP: Duration = Duration::from_secs(5);
+/// How many of them may stay without an answer: a dead line is known after half a minute.
+const KEEP_ALIVE_TRIES: u32 = 3;
 
 /// Connects to a printer. Small questions go out at once.
 pub async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
+    sockopt::set_tcp_keepidle(&stream, KEEP_ALIVE_AFTER)?;
+    sockopt::set_tcp_keepintvl(&stream, KEEP_ALIVE_GAP)?;
+    sockopt::set_tcp_keepcnt(&stream, KEEP_ALIVE_TRIES)?;
+    sockopt::set_socket_keepalive(&stream, true)?;
     Ok(stream)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_silent_line_is_asked_for_a_sign_of_life() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = open("127.0.0.1", listener.local_addr().unwrap().port()).await.unwrap();
+        assert!(sockopt::socket_keepalive(&stream).unwrap() && stream.nodelay().unwrap());
+        assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEP_ALIVE_AFTER);
+        assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), KEEP_ALIVE_GAP);
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), KEEP_ALIVE_TRIES);
+    }
 }

@@ -11,7 +11,7 @@ use crate::drivers::printer::{self, Candidate, Profile, Way};
 use crate::drivers::{Build, Vault};
 use crate::host::clock::Clock;
 use crate::i18n::{Lang, sentence};
-use crate::sandbox::printer::gallery;
+use crate::sandbox::printer::gallery::gallery;
 use crate::transport::address::Address;
 use crate::transport::web::Request;
 use crate::transport::wire::{Limits, Wire};

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard, watch};
 
 mod command;
+pub mod gallery;
 mod machine;
 mod model;
 mod picture;

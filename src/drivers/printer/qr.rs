@@ -13,8 +13,8 @@ const QUIET: usize = 4;
 const MODULE_DOTS_MIN: usize = 3;
 /// The most dots of a module (`GS ( k` function 167 knows 1 to 16).
 const MODULE_DOTS_MAX: usize = 12;
-/// The wished width of the code itself: 30 mm at 203 dpi.
-const CODE_DOTS: usize = 240;
+/// The wished width of the code itself: 25 mm at 203 dpi, less is read badly from a hand.
+const CODE_DOTS: usize = 200;
 
 /// A code that fits the paper.
 #[derive(Clone, Debug, PartialEq, Eq)]

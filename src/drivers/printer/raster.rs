@@ -121,8 +121,8 @@ impl<'a> Painter<'a> {
             for y in 0..height {
                 let mut row = u32::from(glyph.get(y).copied().unwrap_or(0));
                 if style.bold {
-                    // A stroke grows by a dot where that leaves the gap open.
-                    row |= row >> 1 & !(row << 1);
+                    // A stroke grows by a dot where that leaves the gap open, within the letter and to the next one.
+                    row |= row >> 1 & !(row << 1) & !1;
                 }
                 let row = if style.inverse { !row } else { row };
                 let row = row & ((1 << cell) - 1);

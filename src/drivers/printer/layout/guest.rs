@@ -6,14 +6,14 @@ use crate::domain::money::Tiyn;
 use crate::domain::order::{self, Milli};
 use crate::domain::paper::{PaymentLine, Receipt, RefundSlip, Slip};
 
-const UNFISCAL_RECEIPT: Words = ("ФИСКАЛДЫ ЕМЕС ЧЕК", "НЕФИСКАЛЬНЫЙ ЧЕК");
-pub(super) const UNFISCAL: Words = ("ФИСКАЛДЫ ЕМЕС ҚҰЖАТ", "НЕФИСКАЛЬНЫЙ ДОКУМЕНТ");
-const ORDER: Words = ("Тапсырыс", "Заказ");
-const TABLE: Words = ("Үстел", "Стол");
-const WAITER: Words = ("Даяшы", "Официант");
-pub(super) const TOTAL: Words = ("БАРЛЫҒЫ", "ИТОГО");
-const PAYMENT: Words = ("Төлем", "Оплата");
-const REFUND: Words = ("Қайтару", "Возврат");
+const UNFISCAL_RECEIPT: Words<'static> = ("ФИСКАЛДЫ ЕМЕС ЧЕК", "НЕФИСКАЛЬНЫЙ ЧЕК");
+pub(super) const UNFISCAL: Words<'static> = ("ФИСКАЛДЫ ЕМЕС ҚҰЖАТ", "НЕФИСКАЛЬНЫЙ ДОКУМЕНТ");
+const ORDER: Words<'static> = ("Тапсырыс", "Заказ");
+const TABLE: Words<'static> = ("Үстел", "Стол");
+const WAITER: Words<'static> = ("Даяшы", "Официант");
+pub(super) const TOTAL: Words<'static> = ("БАРЛЫҒЫ", "ИТОГО");
+const PAYMENT: Words<'static> = ("Төлем", "Оплата");
+const REFUND: Words<'static> = ("Қайтару", "Возврат");
 
 impl Sheet<'_> {
     pub fn receipt(&mut self, receipt: &Receipt) {

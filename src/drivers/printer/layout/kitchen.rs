@@ -7,7 +7,7 @@ use crate::domain::order::Milli;
 use crate::domain::paper::{Ticket, TicketKind, TicketLine};
 
 /// What a kind of ticket is called.
-const fn heading(kind: TicketKind) -> Words {
+const fn heading(kind: TicketKind) -> Words<'static> {
     match kind {
         TicketKind::New => ("НОВЫЙ", "ЖАҢА"),
         TicketKind::Addition => ("ДОБАВКА", "ҚОСЫМША"),

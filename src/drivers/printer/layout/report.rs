@@ -6,7 +6,7 @@ use super::sheet::{Sheet, Words};
 use crate::domain::paper::{Report, ReportKind, ReportRow};
 
 /// What a report is called, and what it says of the shift.
-const fn words(kind: ReportKind) -> (Words, Words) {
+const fn words(kind: ReportKind) -> (Words<'static>, Words<'static>) {
     match kind {
         ReportKind::X => (("X-ЕСЕП", "X-ОТЧЁТ"), ("АУЫСЫМ ЖАЛҒАСУДА", "СМЕНА ПРОДОЛЖАЕТСЯ")),
         ReportKind::Z => (("Z-ЕСЕП", "Z-ОТЧЁТ"), ("АУЫСЫМ ЖАБЫЛДЫ", "СМЕНА ЗАКРЫТА")),

@@ -8,7 +8,7 @@ use crate::drivers::printer::qr::Code;
 use crate::drivers::printer::{Profile, QrForm};
 
 /// A label in two languages, in the order in which its reader takes them.
-pub(super) type Words = (&'static str, &'static str);
+pub(super) type Words<'w> = (&'w str, &'w str);
 
 /// Narrowest column that a name may be wrapped into beside a sum.
 const NAME_CELLS_MIN: usize = 12;
@@ -25,14 +25,24 @@ impl<'a> Sheet<'a> {
 
     /// What stands above any document: that it is a repeat, and whose paper it is where it comes out elsewhere.
     pub fn marks(&mut self, imprint: &Imprint) {
-        let repeat = (imprint.copy >= 2).then(|| format!("ПОВТОР / ҚАЙТАЛАУ №{}", imprint.copy));
-        let elsewhere = imprint.instead_of.as_ref().map(|name| format!("ВМЕСТО / ОРНЫНА: {name}"));
-        for mark in [repeat, elsewhere].into_iter().flatten() {
-            self.bar("", Style::PLAIN.inverted());
-            self.bar(&mark, Style::BIG.inverted());
-            self.bar("", Style::PLAIN.inverted());
-            self.gap();
+        if imprint.copy >= 2 {
+            let kazakh = format!("ҚАЙТАЛАУ №{}", imprint.copy);
+            let mark = self.stacked(("ПОВТОР", &kazakh), Style::BIG);
+            self.mark(&mark);
         }
+        if let Some(name) = &imprint.instead_of {
+            self.mark(&[format!("ВМЕСТО / ОРНЫНА: {name}")]);
+        }
+    }
+
+    /// A block of bars that is seen from across the kitchen.
+    fn mark(&mut self, lines: &[String]) {
+        self.bar("", Style::PLAIN.inverted());
+        for line in lines {
+            self.bar(line, Style::BIG.inverted());
+        }
+        self.bar("", Style::PLAIN.inverted());
+        self.gap();
     }
 
     /// The number of the print job: what the paper and the journal have in common.

@@ -1,6 +1,6 @@
 //! The sandbox printer judged by its specification (escpos §2, §3): each command, each nasty byte, the three ways of printing letters on
 //! the same paper dot for dot, the end of the roll at every byte, answers of each state, the line and the speed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 use super::reading::emphasised;
 use super::strip::Dots;

@@ -3,9 +3,7 @@
 
 use crate::domain::money::Tiyn;
 use crate::domain::order::{self, Milli};
-use crate::domain::paper::{
-    Document, Imprint, Receipt, RefundSlip, Report, Slip, TestSlip, Ticket, TicketKind, TicketLine,
-};
+use crate::domain::paper::{Document, Imprint, Receipt, RefundSlip, Report, Slip, TestSlip, Ticket, TicketKind, TicketLine};
 use crate::drivers::printer::Profile;
 
 /// How the cells of a line look.

@@ -20,7 +20,7 @@ const INK: u8 = 0x1C;
 /// Draws papers below each other as a PNG; empty when that fails, which only a lack of memory can do.
 pub fn png(papers: &[&[Strip]], dots: usize) -> Vec<u8> {
     let papers: Vec<&[Strip]> = papers.iter().map(|strips| printed(strips)).collect();
-    let heights: Vec<usize> = papers.iter().map(|strips| strips.iter().map(Strip::height).sum()).collect();
+    let heights: Vec<usize> = papers.iter().map(|strips| height(strips)).collect();
     let mut sheet = Sheet::new(dots, &heights);
     let mut top = FRAME + HEAD;
     for (strips, height) in papers.iter().zip(&heights) {
@@ -38,6 +38,15 @@ pub fn png(papers: &[&[Strip]], dots: usize) -> Vec<u8> {
 fn printed(strips: &[Strip]) -> &[Strip] {
     let printed = strips.iter().rposition(|strip| !strip.is_blank()).map_or(0, |last| last + 1);
     strips.get(..printed).unwrap_or_default()
+}
+
+/// Down to the foot of the last strip, without the lead below it.
+fn height(strips: &[Strip]) -> usize {
+    let lead = match strips.last() {
+        Some(Strip::Row(row)) => row.pitch - row.height(),
+        Some(Strip::Feed(_) | Strip::Band(_)) | None => 0,
+    };
+    strips.iter().map(Strip::height).sum::<usize>() - lead
 }
 
 struct Sheet {

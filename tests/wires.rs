@@ -114,6 +114,26 @@ fn a_printer_that_never_reads_is_given_up_at_its_deadline() {
 }
 
 #[test]
+fn bytes_that_only_our_own_machine_took_are_not_with_the_printer() {
+    story(async {
+        // All of the job fits into our buffers; the printer's side is full long before.
+        let (mut wire, printer) = pair(Some(2048), quick()).await;
+        wire.send_job(&long(200 << 10), &mut Vec::new()).await.unwrap();
+        let ended = wire.finish().await;
+        let Err(Loss::Unknown(cause)) = ended else { panic!("{ended:?}") };
+        assert_eq!(cause.bar, Some(Bar::Silent));
+        drop(printer);
+        // One that took everything and never hangs up has it all.
+        let (mut wire, mut printer) = pair(None, quick()).await;
+        let mut taken = [0; 3];
+        wire.send_job(b"job", &mut Vec::new()).await.unwrap();
+        printer.read_exact(&mut taken).await.unwrap();
+        wire.finish().await.unwrap();
+        assert_eq!(printer.read(&mut taken).await.unwrap(), 0, "our half is shut, its own is not");
+    });
+}
+
+#[test]
 fn a_reset_at_every_byte_is_unknown_from_the_first_on() {
     story(async {
         let job = paper();

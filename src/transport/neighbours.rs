@@ -39,7 +39,9 @@ impl Mac {
         let mut bytes = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut bytes {
-            *byte = parts.next().filter(|part| part.len() == 2).and_then(|part| u8::from_str_radix(part, 16).ok())?;
+            let digits =
+                parts.next().filter(|part| part.len() == 2 && part.bytes().all(|sign| sign.is_ascii_hexdigit()));
+            *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok())?;
         }
         // The lowest bit of the first byte marks groups; broadcast is one of them.
         let is_one_card = bytes.first().is_some_and(|first| first & 1 == 0) && bytes != [0; 6];

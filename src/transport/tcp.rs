@@ -3,6 +3,8 @@
 
 use rustix::net::sockopt;
 use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -22,6 +24,29 @@ pub async fn open(host: &str, port: u16) -> io::Result<TcpStream> {
     sockopt::set_tcp_keepcnt(&stream, KEEP_ALIVE_TRIES)?;
     sockopt::set_socket_keepalive(&stream, true)?;
     Ok(stream)
+}
+
+/// Where the kernel shows its connections.
+const CONNECTIONS: &str = "/proc/net/tcp";
+
+/// Whether the printer's side has not acknowledged all that was sent: a printer without power takes bytes into our own buffers only.
+pub fn is_owed(stream: &TcpStream) -> bool {
+    let ends = (stream.local_addr(), stream.peer_addr());
+    let (Ok(SocketAddr::V4(ours)), Ok(SocketAddr::V4(theirs))) = ends else { return false };
+    owed(Path::new(CONNECTIONS), ours, theirs).is_some_and(|bytes| bytes > 0)
+}
+
+/// Bytes of a connection that wait for an acknowledgement; none where the table does not know it.
+fn owed(table: &Path, ours: SocketAddrV4, theirs: SocketAddrV4) -> Option<u64> {
+    let text = std::fs::read_to_string(table).ok()?;
+    let ends = [ours, theirs].map(|end| format!("{:08X}:{:04X}", u32::from_ne_bytes(end.ip().octets()), end.port()));
+    // Number, our end, their end, state, then what waits to be sent and to be read.
+    let row = text.lines().map(|line| line.split_whitespace().skip(1)).find(|row| {
+        let mut row = row.clone();
+        ends.iter().all(|end| row.next() == Some(end))
+    });
+    let (sent, _) = row?.nth(3)?.split_once(':')?;
+    u64::from_str_radix(sent, 16).ok()
 }
 
 #[cfg(test)]

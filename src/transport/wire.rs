@@ -2,10 +2,10 @@
 //! a failure is `NotSent`, afterwards `Unknown`. Every step has a deadline on the house's clock; nothing here blocks a thread.
 
 use crate::host::clock::Clock;
-use crate::transport::Loss;
 use crate::transport::address::Address;
 use crate::transport::port::{self, Port};
 use crate::transport::serial::{LEAD_BYTES_MAX, Line};
+use crate::transport::{Bar, Cause, Loss, tcp};
 use futures_util::future::BoxFuture;
 use std::future::poll_fn;
 use std::io;
@@ -185,16 +185,23 @@ impl Wire {
     }
 
     /// Closes kindly: half-closes TCP and lets the printer read to the end, waits for the last byte on serial and USB.
-    /// An error means that the tail of a job may be missing.
+    /// An error means that the tail of a job may be missing, one with [`Bar::Silent`] that the other side surely has not taken it yet.
     pub async fn finish(self) -> Result<(), Loss> {
         let Wire { port, limits, clock, committed, .. } = self;
         let ended = match port {
-            Port::Tcp(stream) => finish_stream(stream, limits.finish, &clock).await,
-            Port::Inside(stream) => finish_stream(stream, limits.finish, &clock).await,
+            Port::Tcp(mut stream) => match finish_stream(&mut stream, limits.finish, &clock).await {
+                // It has time to take them yet, but not while somebody waits.
+                Ok(()) if tcp::is_owed(&stream) => Err(stuck()),
+                ended => ended,
+            },
+            Port::Inside(mut stream) => finish_stream(&mut stream, limits.finish, &clock).await,
             Port::Serial(line) => finish_line(line, limits.finish, &clock).await,
             Port::Usb(node) => clock.limit(limits.finish, node.sent()).await.unwrap_or_else(|_elapsed| Err(stuck())),
         };
-        ended.map_err(|cause| loss(committed, told(&cause)))
+        ended.map_err(|cause| {
+            let bar = (cause.kind() == io::ErrorKind::TimedOut).then_some(Bar::Silent);
+            loss(committed, Cause { bar, text: told(&cause) })
+        })
     }
 
     async fn send(&mut self, bytes: &[u8], job: bool, ear: &mut Ear<'_>) -> Result<(), Loss> {
@@ -227,7 +234,7 @@ impl Wire {
     }
 
     fn loss(&self, what: String) -> Loss {
-        loss(self.committed, what)
+        loss(self.committed, what.into())
     }
 }
 
@@ -305,7 +312,7 @@ fn listen(port: &mut Port, context: &mut Context<'_>, ear: &mut Ear<'_>) -> Poll
 
 /// Tells the printer that nothing follows, then reads until it hangs up too. One that never does has everything all the same.
 async fn finish_stream(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     span: Duration,
     clock: &Clock,
 ) -> io::Result<()> {
@@ -338,8 +345,8 @@ fn stuck() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the last bytes are stuck")
 }
 
-fn loss(committed: bool, what: String) -> Loss {
-    if committed { Loss::Unknown(what.into()) } else { Loss::NotSent(what.into()) }
+fn loss(committed: bool, cause: Cause) -> Loss {
+    if committed { Loss::Unknown(cause) } else { Loss::NotSent(cause) }
 }
 
 /// What helps against the failures that shops see most.
@@ -365,5 +372,20 @@ fn told(cause: &io::Error) -> String {
     match CURES.iter().find(|(kind, _)| *kind == cause.kind()) {
         Some((_, cure)) => format!("{cause}: {cure}"),
         None => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_with_what_helps() {
+        // EIO, EBUSY, ENODEV, ECONNRESET, EHOSTUNREACH
+        let cures = [(5, "pulled out"), (16, "another program"), (19, "pulled out"), (104, "power"), (113, "address")];
+        for (number, cure) in cures {
+            let text = told(&io::Error::from_raw_os_error(number));
+            assert!(text.contains(cure), "{text}");
+        }
     }
 }

@@ -43,6 +43,11 @@ pub fn small_glyph(letter: char) -> Option<SmallGlyph> {
     drawn(SMALL_DATA, letter)
 }
 
+/// A row of a glyph with emphasis: a stroke grows by a dot where that leaves two dots of a gap open, within the letter and to the next.
+pub fn emphasised(row: u16) -> u16 {
+    row | (row >> 1 & !(row << 1) & !(row << 2) & !1)
+}
+
 /// Whether both fonts can draw a character.
 pub fn has(letter: char) -> bool {
     glyph(letter).is_some() && small_glyph(letter).is_some()

@@ -119,11 +119,8 @@ impl<'a> Painter<'a> {
         for letter in text.chars() {
             let glyph = self.glyph(letter);
             for y in 0..height {
-                let mut row = u32::from(glyph.get(y).copied().unwrap_or(0));
-                if style.bold {
-                    // A stroke grows by a dot where that leaves the gap open, within the letter and to the next one.
-                    row |= row >> 1 & !(row << 1) & !1;
-                }
+                let row = glyph.get(y).copied().unwrap_or(0);
+                let row = u32::from(if style.bold { font::emphasised(row) } else { row });
                 let row = if style.inverse { !row } else { row };
                 let row = row & ((1 << cell) - 1);
                 let row = if style.wide { doubled(row, cell) } else { row };

@@ -1,7 +1,7 @@
 //! Papers of the sandbox as a picture, dot by dot as a print head of 203 dpi would burn them, on paper with torn edges.
 
-use super::reading::emphasised;
 use super::strip::{Cell, Letter, Row, Strip};
+use crate::drivers::printer::font::emphasised;
 use crate::drivers::printer::{Face, font};
 
 /// White at both sides of the text.

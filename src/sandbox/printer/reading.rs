@@ -103,7 +103,7 @@ impl Table {
         for letter in ('!'..=LETTER_LAST).filter(|letter| !BLOCKS.contains(letter) && !"\u{A0}\u{AD}".contains(*letter))
         {
             if let Some(glyph) = drawn(letter, face).filter(|glyph| glyph.iter().any(|row| *row != 0)) {
-                bold.entry(glyph.iter().map(|row| emphasised(*row)).collect()).or_default().push(letter);
+                bold.entry(glyph.iter().map(|row| font::emphasised(*row)).collect()).or_default().push(letter);
                 plain.entry(glyph).or_default().push(letter);
             }
         }
@@ -132,11 +132,6 @@ fn drawn(letter: char, face: Face) -> Option<Vec<u16>> {
         Face::A => font::glyph(letter).map(|glyph| glyph.to_vec()),
         Face::B => font::small_glyph(letter).map(|glyph| glyph.to_vec()),
     }
-}
-
-/// A row of a glyph with emphasis: a stroke grows by a dot where that leaves the gap open.
-pub fn emphasised(row: u16) -> u16 {
-    row | (row >> 1 & !(row << 1))
 }
 
 fn ink(cell: &[u16]) -> u32 {

@@ -2,9 +2,9 @@
 //! the same paper dot for dot, the end of the roll at every byte, answers of each state, the line and the speed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
-use super::reading::emphasised;
 use super::strip::Dots;
 use super::*;
+use crate::drivers::printer::font::emphasised;
 use crate::drivers::printer::layout::{Align, Style};
 use crate::drivers::printer::{Buzzer, Face, Letters, font};
 use futures_util::FutureExt;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
 use kassad::domain::paper::{Document, Imprint, TestSlip};
+use kassad::domain::time::Wall;
 use kassad::drivers::printer::status::{Finding, Question, Trouble};
 use kassad::drivers::printer::{Letters, Profile, render};
 use kassad::host::clock::Clock;
@@ -912,6 +913,44 @@ fn f22_a_printer_with_another_address_is_found_by_its_hardware_after_ten_seconds
         assert_eq!(place.moved(), Some((lan.address(7), lan.address(20))));
         assert_eq!(receipt.papers().len(), 2);
         nobody_called(&foreign);
+    });
+}
+
+/// Moves a standing clock to whatever is waited for next, up to a search's longest pause.
+async fn drive(clock: &Clock) {
+    loop {
+        tokio::task::yield_now().await;
+        let next = clock.next_wake().map(|point| point.since(clock.now()));
+        if let Some(span) = next.filter(|span| *span <= Duration::from_secs(3)) {
+            clock.advance(span);
+        }
+    }
+}
+
+#[test]
+fn f22_a_search_begins_after_ten_seconds_and_comes_ever_more_rarely() {
+    story(async {
+        let lan = Lan::new(8).await;
+        let clock = Clock::manual(Wall(0));
+        let limits = Limits { open: Duration::from_secs(1000), ..Limits::default() };
+        let mut place = lan.printer_at(7).with_mac(mac(RECEIPT));
+        let mut searches = Vec::new();
+        while clock.now().0 < Duration::from_secs(700) {
+            let begun = clock.now();
+            tokio::select! {
+                opened = place.open(limits, &clock) => assert!(matches!(opened, Err(Loss::NotSent(_)))),
+                () = drive(&clock) => {}
+            }
+            // A refusal takes no time of this clock; a search does.
+            if clock.now() > begun {
+                searches.push(begun.0.as_secs());
+            }
+            clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(searches[0], 10);
+        let gaps: Vec<u64> = searches.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(gaps.len(), 4, "{searches:?}");
+        assert!(gaps.iter().zip([30, 60, 120, 240]).all(|(gap, least)| (least..least + 5).contains(gap)), "{gaps:?}");
     });
 }
 

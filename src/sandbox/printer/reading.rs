@@ -222,6 +222,9 @@ impl Setting {
 /// A line found in a picture.
 struct Found {
     text: String,
+    /// Where its cells end.
+    last: usize,
+    /// Where its lead ends, if it is black.
     below: usize,
 }
 
@@ -250,7 +253,9 @@ impl Plate {
             match line_above(&dots, &tops, top, inked) {
                 Some(line) => {
                     lines.push(line.text);
-                    top = line.below;
+                    // The black lead of a bar ends where the next bar's picture begins.
+                    let next = tops.iter().copied().find(|next| *next > line.last);
+                    top = next.map_or(line.below, |next| line.below.min(next));
                 }
                 None => {
                     let next = tops.iter().copied().find(|next| *next > inked && line_at(&dots, *next).is_some());
@@ -293,7 +298,7 @@ fn line_set(dots: &Dots, top: usize, setting: Setting) -> Option<Found> {
     let is_fill = |y: &usize| *y < dots.height() && (first..=last).all(|x| dots.is_ink(x, *y));
     let below = top + height;
     let filled = (below..below + FILL_DOTS_MAX).take_while(is_fill).count();
-    Some(Found { text, below: below + filled })
+    Some(Found { text, last: below, below: below + filled })
 }
 
 /// So many cells from a corner on; none when they are not all letters.

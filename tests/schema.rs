@@ -300,6 +300,8 @@ fn rules() -> Rules {
         day_ends_min: 360,
         stations: vec![],
         receipt_printers: vec!["receipt".to_owned()],
+        drawers: vec![],
+        backups: Default::default(),
         pos: Some("poster".to_owned()),
     }
 }

@@ -335,6 +335,8 @@ fn rules() -> Rules {
         day_ends_min: 360,
         stations: vec![station("hot", "1"), station("bar", "2")],
         receipt_printers: vec!["receipt".to_owned()],
+        drawers: vec![],
+        backups: Default::default(),
         pos: Some("poster".to_owned()),
     }
 }

@@ -45,6 +45,18 @@ pub struct Receipt {
     pub paid_at: String,
     /// Our reference of the payment.
     pub reference: String,
+    /// What the guest may scan at the end of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qr: Option<QrBlock>,
+}
+
+/// A QR code with a line for people under it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QrBlock {
+    /// What a phone reads.
+    pub text: String,
+    /// What people read; empty when there is nothing to say.
+    pub caption: String,
 }
 
 /// One payment on the receipt.

@@ -453,6 +453,7 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
         payments: paid.iter().map(payment_line).collect(),
         paid_at: rules.paper_time(last.changed),
         reference: last.reference.0.clone(),
+        qr: None,
     });
     let body = serde_json::to_string(&document)?;
     let jobs = tx.jobs_of(order.id)?;

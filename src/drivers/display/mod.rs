@@ -114,7 +114,7 @@ impl Panel {
         let word = setup.text("codepage").unwrap_or("cp866");
         let letters = match word {
             "cp866" => Some(Letters::Pc866),
-            other => Letters::from_word(other),
+            other => Letters::from_word(other).filter(|letters| *letters != Letters::Posiflex),
         };
         let letters = letters.ok_or_else(|| {
             bad("codepage", format!("'{word}' is no table: write \"cp866\", \"cp1251\" or \"kz1048\""))

@@ -1,6 +1,6 @@
 //! Characters and the bytes of a printer's page (escpos §2.1, §2.2): own tables of 128 entries, because no crate knows them all right.
 //! [`Letters::fold`] makes any text printable on a page, legibly and without a single command byte in it; [`Letters::encode`] turns
-//! what was folded into bytes, one a cell. Letters that a page lacks will get glyphs of their own in `fold` and `encode` alone.
+//! what was folded into bytes, one a cell. What a printer can draw beside its page is the profile's to say.
 
 /// A table of characters that a printer's page holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,14 +11,16 @@ pub enum Letters {
     Cp1251,
     /// Windows Cyrillic with all Kazakh letters (STRK1048).
     Kz1048,
+    /// Posiflex' own page: Russian as in page 866, the Kazakh letters where that has lines; no Ё.
+    Posiflex,
 }
 
 /// What stands for a character that no page and no fallback knows.
-pub const UNKNOWN: char = '?';
+const UNKNOWN: &str = "?";
 
 impl Letters {
     /// All of them.
-    pub const ALL: [Letters; 3] = [Letters::Pc866, Letters::Cp1251, Letters::Kz1048];
+    pub const ALL: [Letters; 4] = [Letters::Pc866, Letters::Cp1251, Letters::Kz1048, Letters::Posiflex];
 
     /// The word of the configuration.
     pub fn word(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Letters {
             Letters::Pc866 => "pc866",
             Letters::Cp1251 => "cp1251",
             Letters::Kz1048 => "kz1048",
+            Letters::Posiflex => "posiflex",
         }
     }
 
@@ -34,12 +37,21 @@ impl Letters {
         Letters::ALL.into_iter().find(|letters| letters.word() == word)
     }
 
-    /// The number under which Epson's current models hold this page.
+    /// The number under which its makers hold this page: Epson's current models, for its own page Posiflex.
     pub fn usual_page(self) -> u8 {
         match self {
             Letters::Pc866 => 17,
             Letters::Cp1251 => 46,
             Letters::Kz1048 => 53,
+            Letters::Posiflex => 224,
+        }
+    }
+
+    /// Whether the page holds the Kazakh letters.
+    pub fn holds_kazakh(self) -> bool {
+        match self {
+            Letters::Kz1048 | Letters::Posiflex => true,
+            Letters::Pc866 | Letters::Cp1251 => false,
         }
     }
 
@@ -71,20 +83,7 @@ impl Letters {
 
     /// Makes a text printable on this page and appends it: every character of the result has a byte, none of them is a command.
     pub fn fold_into(self, text: &str, folded: &mut String) {
-        let mut before = None;
-        for letter in text.chars() {
-            if let Some(joined) =
-                before.and_then(|before| join(before, letter)).filter(|joined| self.encode(*joined).is_some())
-            {
-                folded.pop();
-                folded.push(joined);
-            } else if letter != '\u{A0}' && self.encode(letter).is_some() {
-                folded.push(letter);
-            } else {
-                folded.push_str(self.fallback(letter));
-            }
-            before = Some(letter);
-        }
+        fold_by(text, |letter| self.encode(letter).is_some(), folded);
     }
 
     /// The same as a new text.
@@ -99,80 +98,12 @@ impl Letters {
         folded.chars().map(|letter| self.encode(letter).unwrap_or(b'?')).collect()
     }
 
-    /// What stands for a character that this page lacks: legible, and never empty for anything that has ink.
-    fn fallback(self, letter: char) -> &'static str {
-        match letter {
-            'Ә' => "А",
-            'ә' => "а",
-            'Ғ' | 'Ґ' => "Г",
-            'ғ' | 'ґ' => "г",
-            'Қ' => "К",
-            'қ' => "к",
-            'Ң' => "Н",
-            'ң' => "н",
-            'Ө' => "О",
-            'ө' => "о",
-            'Ұ' | 'Ү' => "У",
-            'ұ' | 'ү' => "у",
-            'Һ' => "Х",
-            'һ' => "х",
-            'І' => "I",
-            'і' => "i",
-            '₸' => "тг",
-            '№' => "N",
-            '«' | '»' | '“' | '”' | '„' | '‟' | '″' => "\"",
-            '‘' | '’' | '‚' | '‹' | '›' | '′' | 'ʼ' | '`' => "'",
-            '–' | '—' | '―' | '−' | '‐' | '‑' | '‒' | '─' => "-",
-            '│' => "|",
-            '…' => "...",
-            '×' => "x",
-            '•' | '·' => "*",
-            '½' => "1/2",
-            '¼' => "1/4",
-            '¾' => "3/4",
-            '€' => "EUR",
-            '₽' => "руб",
-            'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => "a",
-            'è' | 'é' | 'ê' | 'ë' => "e",
-            'ì' | 'í' | 'î' | 'ï' | 'ı' => "i",
-            'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => "o",
-            'ù' | 'ú' | 'û' | 'ü' => "u",
-            'À' | 'Á' | 'Â' | 'Ä' => "A",
-            'È' | 'É' | 'Ê' | 'Ë' => "E",
-            'Ö' | 'Ô' | 'Ó' => "O",
-            'Ü' | 'Ú' => "U",
-            'ç' => "c",
-            'Ç' => "C",
-            'ñ' => "n",
-            'ş' => "s",
-            'ğ' => "g",
-            '\t'
-            | '\n'
-            | '\r'
-            | '\u{A0}'
-            | '\u{2000}'..='\u{200A}'
-            | '\u{2028}'
-            | '\u{2029}'
-            | '\u{202F}'
-            | '\u{205F}'
-            | '\u{3000}' => " ",
-            // Without ink: soft hyphens, joiners, marks of direction, variants of pictures.
-            '\u{AD}'
-            | '\u{200B}'..='\u{200F}'
-            | '\u{202A}'..='\u{202E}'
-            | '\u{2060}'..='\u{2064}'
-            | '\u{2066}'..='\u{2069}'
-            | '\u{FE00}'..='\u{FE0F}'
-            | '\u{FEFF}' => "",
-            _ => "?",
-        }
-    }
-
     const fn table(self) -> &'static [char; 128] {
         match self {
             Letters::Pc866 => &PC866,
             Letters::Cp1251 => &CP1251,
             Letters::Kz1048 => &KZ1048,
+            Letters::Posiflex => &POSIFLEX,
         }
     }
 
@@ -181,7 +112,115 @@ impl Letters {
             Letters::Pc866 => &PC866_CYRILLIC,
             Letters::Cp1251 => &CP1251_CYRILLIC,
             Letters::Kz1048 => &KZ1048_CYRILLIC,
+            Letters::Posiflex => &POSIFLEX_CYRILLIC,
         }
+    }
+}
+
+/// Makes a text printable by what `holds` says can be printed, and appends it. A character that cannot be is replaced by one that looks
+/// alike, else by a sign that shows that something stood here; one sign for a picture of several characters.
+pub fn fold_by(text: &str, holds: impl Fn(char) -> bool, folded: &mut String) {
+    let start = folded.len();
+    let (mut before, mut shown) = (None, "");
+    for letter in text.chars() {
+        let joined = before.and_then(|before| join(before, letter)).filter(|joined| holds(*joined));
+        if let Some(joined) = joined {
+            folded.pop();
+            folded.push(joined);
+            shown = "";
+        } else if letter != '\u{A0}' && holds(letter) {
+            folded.push(letter);
+            shown = "";
+        } else if !is_part(letter, before, shown, folded.get(start..).unwrap_or_default()) {
+            let stand_in = fallback(letter);
+            folded.push_str(stand_in);
+            // What has no ink parts nothing.
+            shown = if stand_in.is_empty() { shown } else { stand_in };
+        }
+        before = Some(letter);
+    }
+}
+
+/// Whether a character only adds to what was shown before it: an accent to its letter, a part to its picture.
+fn is_part(letter: char, before: Option<char>, shown: &str, folded: &str) -> bool {
+    match letter {
+        '\u{300}'..='\u{36F}' | '\u{483}'..='\u{489}' | '\u{20D0}'..='\u{20FF}' => {
+            folded.ends_with(|before: char| before != ' ')
+        }
+        '\u{1F3FB}'..='\u{1F3FF}' => shown == UNKNOWN,
+        _ => before == Some('\u{200D}') && shown == UNKNOWN && fallback(letter) == UNKNOWN,
+    }
+}
+
+/// What stands for a character that cannot be printed: legible, and never empty for anything that has ink.
+fn fallback(letter: char) -> &'static str {
+    match letter {
+        'Ә' => "А",
+        'ә' => "а",
+        'Ғ' | 'Ґ' => "Г",
+        'ғ' | 'ґ' => "г",
+        'Қ' => "К",
+        'қ' => "к",
+        'Ң' => "Н",
+        'ң' => "н",
+        'Ө' => "О",
+        'ө' => "о",
+        'Ұ' | 'Ү' => "У",
+        'ұ' | 'ү' => "у",
+        'Һ' => "Х",
+        'һ' => "х",
+        'І' => "I",
+        'і' => "i",
+        'Ё' => "Е",
+        'ё' => "е",
+        '₸' => "тг",
+        '№' => "N",
+        '«' | '»' | '“' | '”' | '„' | '‟' | '″' => "\"",
+        '‘' | '’' | '‚' | '‹' | '›' | '′' | 'ʼ' | '`' => "'",
+        '–' | '—' | '―' | '−' | '‐' | '‑' | '‒' | '─' => "-",
+        '│' => "|",
+        '…' => "...",
+        '×' => "x",
+        '•' | '·' => "*",
+        '½' => "1/2",
+        '¼' => "1/4",
+        '¾' => "3/4",
+        '€' => "EUR",
+        '₽' => "руб",
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' => "a",
+        'è' | 'é' | 'ê' | 'ë' => "e",
+        'ì' | 'í' | 'î' | 'ï' | 'ı' => "i",
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' => "o",
+        'ù' | 'ú' | 'û' | 'ü' => "u",
+        'À' | 'Á' | 'Â' | 'Ä' => "A",
+        'È' | 'É' | 'Ê' | 'Ë' => "E",
+        'Ö' | 'Ô' | 'Ó' => "O",
+        'Ü' | 'Ú' => "U",
+        'ç' => "c",
+        'Ç' => "C",
+        'ñ' => "n",
+        'ş' => "s",
+        'ğ' => "g",
+        '\t'
+        | '\n'
+        | '\r'
+        | '\u{A0}'
+        | '\u{2000}'..='\u{200A}'
+        | '\u{2028}'
+        | '\u{2029}'
+        | '\u{202F}'
+        | '\u{205F}'
+        | '\u{3000}' => " ",
+        // Without ink: soft hyphens, joiners, marks of direction, variants of pictures.
+        '\u{AD}'
+        | '\u{200B}'..='\u{200F}'
+        | '\u{202A}'..='\u{202E}'
+        | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}'
+        | '\u{E0000}'..='\u{E0FFF}' => "",
+        _ => UNKNOWN,
     }
 }
 
@@ -216,6 +255,7 @@ const GAP: char = '\u{FFFD}';
 static PC866_CYRILLIC: [u8; 256] = invert(&PC866);
 static CP1251_CYRILLIC: [u8; 256] = invert(&CP1251);
 static KZ1048_CYRILLIC: [u8; 256] = invert(&KZ1048);
+static POSIFLEX_CYRILLIC: [u8; 256] = invert(&POSIFLEX);
 
 #[rustfmt::skip]
 const PC866: [char; 128] = [
@@ -253,6 +293,18 @@ const KZ1048: [char; 128] = [
     'р', 'с', 'т', 'у', 'ф', 'х', 'ц', 'ч', 'ш', 'щ', 'ъ', 'ы', 'ь', 'э', 'ю', 'я',
 ];
 
+#[rustfmt::skip]
+const POSIFLEX: [char; 128] = [
+    'А', 'Б', 'В', 'Г', 'Д', 'Е', 'Ж', 'З', 'И', 'Й', 'К', 'Л', 'М', 'Н', 'О', 'П',
+    'Р', 'С', 'Т', 'У', 'Ф', 'Х', 'Ц', 'Ч', 'Ш', 'Щ', 'Ъ', 'Ы', 'Ь', 'Э', 'Ю', 'Я',
+    'а', 'б', 'в', 'г', 'д', 'е', 'ж', 'з', 'и', 'й', 'к', 'л', 'м', 'н', 'о', 'п',
+    'Ә', 'ә', '▓', '│', '┤', '╡', '╢', '╖', '╕', '╣', '║', '╗', '╝', '╜', '╛', '┐',
+    '└', '┴', '┬', '├', '─', '┼', '╞', '╟', '╚', '╔', '╩', '╦', '╠', '═', '╬', '╧',
+    '╨', '╤', '╥', '╙', '╘', '╒', '╓', '╫', '╪', '┘', '┌', 'Ғ', 'ғ', '▌', 'Қ', 'қ',
+    'р', 'с', 'т', 'у', 'ф', 'х', 'ц', 'ч', 'ш', 'щ', 'ъ', 'ы', 'ь', 'э', 'ю', 'я',
+    'Ң', 'ң', 'ү', 'Ө', 'ө', 'Ұ', 'ұ', 'Ү', '°', '∙', '·', '√', '№', 'Һ', 'һ', '\u{A0}',
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +340,20 @@ mod tests {
     #[test]
     fn a_letter_of_two_signs_is_one() {
         assert_eq!(Letters::Pc866.fold("Чаи\u{306} е\u{308}"), "Чай ё");
+        assert_eq!(Letters::Pc866.fold("за\u{301}мок, cafe\u{301}, \u{301}"), "замок, cafe, ?");
+    }
+
+    #[test]
+    fn a_picture_of_several_signs_is_replaced_once() {
+        assert_eq!(Letters::Kz1048.fold("👩\u{200D}🍳 👍\u{1F3FD} ❤\u{FE0F} 👍👍"), "? ? ? ??");
+    }
+
+    #[test]
+    fn posiflex_has_its_own_page() {
+        let bytes = Letters::Posiflex.bytes("ҒғҚқҢңүӨөҰұҮҺһӘә");
+        let expected = [0xDB, 0xDC, 0xDE, 0xDF, 0xF0, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xFD, 0xFE, 0xB0, 0xB1];
+        assert_eq!(bytes, expected);
+        assert_eq!(Letters::Posiflex.fold("Ёлка ёж, Іңір"), "Елка еж, Iңiр");
     }
 
     #[test]

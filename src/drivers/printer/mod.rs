@@ -1,16 +1,24 @@
 //! Printers. [`layout`] turns a document into lines of cells, [`escpos`] turns lines into bytes, [`status`] reads what a printer answers.
-//! What a model can do is data ([`Profile`]): a page number means nothing without the model (escpos §2.2), so both are settings.
+//! What a model can do is data ([`Profile`]): a page number means nothing without the model (escpos §2.2), so both are settings, and
+//! [`candidates`] finds out which are right.
 
 use crate::drivers::{BadSetup, Setup};
 
+pub mod candidates;
 pub mod codepage;
 pub mod escpos;
 pub mod font;
 pub mod layout;
+pub mod qr;
+mod raster;
+pub mod samples;
+mod setup;
 pub mod status;
 
+pub use candidates::{Candidate, candidates};
 pub use codepage::Letters;
-pub use escpos::render;
+pub use escpos::{recovery, render};
+pub use samples::samples;
 
 /// What a printer model can do, as data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub struct Profile {
     pub buzzer: Buzzer,
     /// Which pin opens the drawer; `None` without a drawer.
     pub drawer: Option<Drawer>,
+    /// Who draws a QR code.
+    pub qr: QrForm,
     /// What it answers.
     pub status: StatusAbilities,
 }
@@ -83,6 +93,20 @@ pub struct Drawer {
     pub on: u8,
     /// How long it rests after it, in steps of 2 ms.
     pub off: u8,
+}
+
+impl Drawer {
+    /// Pin 2, 50 ms on and 500 ms off: what most drawers take (escpos §3.6).
+    pub const USUAL: Drawer = Drawer { pin: 0, on: 25, off: 250 };
+}
+
+/// Who draws a QR code (escpos §3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QrForm {
+    /// The printer: a few bytes, on models that know `GS ( k`.
+    Native,
+    /// We, as a picture that every printer with graphics prints.
+    Raster,
 }
 
 /// How paper is parted after a document.
@@ -146,6 +170,7 @@ impl Profile {
             cut: Cut::Partial,
             buzzer: Buzzer::None,
             drawer: None,
+            qr: QrForm::Raster,
             status: StatusAbilities::UNKNOWN,
         }
     }
@@ -156,58 +181,36 @@ impl Profile {
     }
 
     /// The profile that a section of the configuration describes.
-    pub fn from_setup(setup: &Setup) -> Result<Profile, BadSetup> {
-        let letters = letters(setup)?;
-        let mut profile = match setup.text("paper").unwrap_or("80mm") {
-            "80mm" => Profile::wide(letters),
-            "58mm" => Profile::narrow(letters),
-            other => {
-                return Err(bad("paper", format!("'{other}' is not a width of paper: write \"80mm\" or \"58mm\"")));
-            }
-        };
-        if let Some(number) = setup.number("code_page") {
-            profile.page = u8::try_from(number).map_err(|_| page_range(number))?;
+    pub fn from_setup(config: &Setup) -> Result<Profile, BadSetup> {
+        setup::read(config)
+    }
+
+    /// Whether a character comes to paper as itself.
+    pub fn prints(&self, letter: char) -> bool {
+        match self.way {
+            Way::Page => self.letters.encode(letter).is_some(),
+            Way::Defined => self.letters.encode(letter).is_some() || self.defines(letter),
+            Way::Raster => draws(letter),
         }
-        profile.cut = match setup.text("cut").unwrap_or("partial") {
-            "partial" => Cut::Partial,
-            "full" => Cut::Full,
-            "none" => Cut::None,
-            other => {
-                return Err(bad("cut", format!("'{other}' is not a cut: write \"partial\", \"full\" or \"none\"")));
-            }
-        };
-        if setup.flag("answers") == Some(false) {
-            profile.status = StatusAbilities::NONE;
+    }
+
+    /// What this printer prints of a text: each character is one cell, and nothing that has ink is dropped.
+    pub fn fold(&self, text: &str) -> String {
+        let mut folded = String::with_capacity(text.len());
+        match self.way {
+            Way::Page => self.letters.fold_into(text, &mut folded),
+            Way::Defined | Way::Raster => codepage::fold_by(text, |letter| self.prints(letter), &mut folded),
         }
-        Ok(profile)
+        folded
+    }
+
+    /// Whether a character that the page lacks is printed as one of our own. The Latin I looks the same as the Kazakh one and costs nothing.
+    fn defines(&self, letter: char) -> bool {
+        draws(letter) && !matches!(letter, 'І' | 'і')
     }
 }
 
-/// The table, named or told by a number that only one table has on most models.
-fn letters(setup: &Setup) -> Result<Letters, BadSetup> {
-    if let Some(word) = setup.text("letters") {
-        let problem = || format!("'{word}' is not a table of letters: write \"pc866\", \"cp1251\" or \"kz1048\"");
-        return Letters::from_word(word).ok_or_else(|| bad("letters", problem()));
-    }
-    match setup.number("code_page") {
-        None => Ok(Letters::Pc866),
-        Some(number) if !(0..=255).contains(&number) => Err(page_range(number)),
-        Some(number) => {
-            let usual = Letters::ALL.into_iter().find(|letters| i64::from(letters.usual_page()) == number);
-            let problem = || {
-                format!(
-                    "page {number} is another table on each model: add letters = \"pc866\", \"cp1251\" or \"kz1048\""
-                )
-            };
-            usual.ok_or_else(|| bad("letters", problem()))
-        }
-    }
-}
-
-fn page_range(number: i64) -> BadSetup {
-    bad("code_page", format!("{number} is not a page: write the number from the printer's self-test, 0 to 255"))
-}
-
-fn bad(key: &'static str, problem: String) -> BadSetup {
-    BadSetup { key, problem }
+/// Whether our fonts draw a character. A space that does not break is a space.
+fn draws(letter: char) -> bool {
+    letter != '\u{A0}' && font::has(letter)
 }

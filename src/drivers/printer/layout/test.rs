@@ -1,0 +1,54 @@
+//! The test slip (escpos §6): what this printer is set to, a ruler to count its columns, every way to print Kazakh with its number, QR
+//! codes by the printer and by us, and the looks that kitchens read.
+
+use super::sheet::Sheet;
+use super::{Align, Item, Line, Style};
+use crate::domain::paper::{QrBlock, TestSlip};
+use crate::drivers::printer::{Profile, QrForm, candidates};
+
+/// All letters that Russian pages lack, and Russian ones beside them.
+const SAMPLE: &str = "ӘҒҚҢӨҰҮҺІ әғқңөұүһі Привет!";
+
+impl Sheet<'_> {
+    pub fn test(&mut self, slip: &TestSlip) {
+        self.centre(&slip.shop, Style::BIG);
+        self.both(("СЫНАҚ БАСПАСЫ", "ПРОБНАЯ ПЕЧАТЬ"), Style::BOLD);
+        self.rule('-');
+        self.two(&slip.printer, &slip.at, Style::PLAIN);
+        let columns = self.profile.columns;
+        self.two(&format!("{columns} таңба / знаков"), &self.profile.choice_word(), Style::PLAIN);
+        let ruler = "1234567890".chars().cycle().take(columns).collect();
+        self.push(ruler, Style::PLAIN, Align::Left);
+        self.rule('-');
+        self.ways();
+        self.rule('-');
+        self.looks();
+        self.rule('-');
+        for (form, caption) in [(QrForm::Raster, "QR raster"), (QrForm::Native, "QR native")] {
+            let block = QrBlock { text: format!("kassad {}", slip.printer), caption: caption.to_owned() };
+            self.qr(&block, form);
+        }
+        self.rule('-');
+        self.both(("СОҢЫ", "КОНЕЦ"), Style::BOLD);
+    }
+
+    /// Each way in its own letters: the person says which numbers are flawless.
+    fn ways(&mut self) {
+        self.both(("Қай нөмір дұрыс басылды?", "Какой номер напечатан верно?"), Style::PLAIN);
+        for candidate in candidates(self.profile) {
+            let (way, letters, page) = (candidate.way, candidate.letters, candidate.page);
+            let printer = Profile { way, letters, page, ..self.profile.clone() };
+            let text = printer.fold(&format!("{:>2}  {SAMPLE}", candidate.number));
+            let line = Line { text, style: Style::PLAIN, align: Align::Left };
+            self.items.push(Item::Sample(candidate, line));
+        }
+    }
+
+    fn looks(&mut self) {
+        self.indented("", "Қалың / Жирный", Style::BOLD);
+        self.indented("", "Биік / Высокий", Style::TALL);
+        self.indented("", "Үлкен / Большой", Style::BIG);
+        self.bar("ОТМЕНА", Style::BIG.inverted());
+        self.indented("", "№ 7 «шай» – 12 400 ₸", Style::PLAIN);
+    }
+}

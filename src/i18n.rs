@@ -260,6 +260,13 @@ const TABLE: &[Row] = &[
         "{user} не может это открыть: установите правила udev/70-kassad.rules и подключите устройство заново",
         "{user} may not open this: install the rules udev/70-kassad.rules, then plug it in again"),
 
+    // a printer whose address changed hands (F22)
+    ("printer_moved", "Принтердің желідегі мекенжайы өзгерді: жаңасын баптауға жазыңыз",
+        "У принтера новый адрес в сети: впишите его в настройки", "The printer has another address now: write it into the configuration"),
+    ("printer_stranger", "Принтердің мекенжайында басқа құрылғы тұр: принтерді ауыстырған болсаңыз, сынақ бетін басып шығарыңыз",
+        "По адресу принтера теперь другое устройство: если вы заменили принтер, напечатайте пробную страницу",
+        "Another device has the printer's address now: if you replaced the printer, print its test page"),
+
     // `kassad doctor`
     ("doctor.green", "Бәрі дұрыс", "Всё в порядке", "All is well"),
     ("doctor.yellow", "Жұмыс істейді, бірақ қараңыз", "Работает, но посмотрите", "It works, but have a look"),

@@ -17,4 +17,5 @@ mod shop;
 mod simulation;
 mod terminal;
 mod tidy;
+mod wires;
 mod zvt;

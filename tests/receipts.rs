@@ -1,4 +1,4 @@
-//! Paper: golden texts and bytes, the way over the sandbox printer and back, hostile menus, the faults of the encoding crate, the wires.
+//! Paper: golden texts and bytes, the way over the sandbox printer and back, hostile menus, the faults of the encoding crate.
 //! `KASSAD_BLESS=1` rewrites the golden files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -15,7 +15,7 @@ use kassad::host::clock::Clock;
 use kassad::host::tasks::{Stop, StopHand};
 use kassad::sandbox::printer::{Printer, State};
 use kassad::transport::Loss;
-use kassad::transport::address::{Address, Place};
+use kassad::transport::address::Address;
 use kassad::transport::wire::{Limits, Wire};
 use proptest::prelude::*;
 use std::fmt::Write as _;
@@ -521,81 +521,4 @@ fn a_dish_cannot_open_the_drawer() {
     receipt.lines[0].name = "Чай\u{1B}p\0\u{19}z\u{10}\u{4}\u{1}".to_owned();
     let bytes = render(&Document::Receipt(receipt), &FIRST, &Profile::wide(Letters::Pc866));
     assert!(!has(&bytes, &[0x1B, 0x70]) && !has(&bytes, &[0x10]));
-}
-
-// ---- wires
-
-#[test]
-fn absent_and_refused_are_not_sent() {
-    story(async {
-        let clock = Clock::machine();
-        let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let addresses = [
-            format!("tcp://127.0.0.1:{free}"),
-            "usb:/dev/usb/lp-absent".to_owned(),
-            "serial:/dev/ttyABSENT".to_owned(),
-            "usb:/proc".to_owned(),
-            "http://127.0.0.1".to_owned(),
-        ];
-        for address in addresses {
-            let opened = Wire::open(&Address::parse(&address).unwrap(), quick(), &clock).await;
-            assert!(matches!(opened, Err(Loss::NotSent(_))), "{address}: {opened:?}");
-        }
-    });
-}
-
-#[test]
-fn a_serial_line_prints_and_answers() {
-    use tokio_serial::{SerialPort, SerialStream};
-    story(async {
-        let (ours, mut theirs) = SerialStream::pair().unwrap();
-        theirs.set_exclusive(false).unwrap();
-        let path = theirs.name().expect("a pty has a name");
-        let address = Address::parse(&format!("serial:{path}?baud=38400&parity=none&stop=1")).unwrap();
-        let profile = Profile::narrow(Letters::Pc866);
-        let printer = sandbox(profile.columns);
-        let (_hand, stop) = Stop::pair();
-        let task = Arc::clone(&printer);
-        tokio::task::spawn_local(async move { task.converse(ours, &stop).await });
-        drop(theirs);
-        let mut wire = open(&address).await;
-        let second = Wire::open(&address, quick(), &Clock::machine()).await;
-        assert!(matches!(second, Err(Loss::NotSent(_))), "{second:?}");
-        assert_eq!(answer(&mut wire, Question::Paper).await, Some(None));
-        wire.write_all(&render(&receipt(), &FIRST, &profile)).await.unwrap();
-        assert_eq!(answer(&mut wire, Question::Fence).await, Some(None));
-        wire.finish().await.unwrap();
-        assert_eq!(printer.papers().len(), 1);
-        assert_eq!(printer.faults(), Vec::<String>::new());
-    });
-}
-
-#[test]
-fn a_file_takes_a_job_and_a_stuck_pipe_never_hangs_us() {
-    story(async {
-        let place = tempfile::tempdir().unwrap();
-        let job = render(&receipt(), &FIRST, &Profile::wide(Letters::Pc866));
-        let path = place.path().join("lp0");
-        std::fs::write(&path, b"").unwrap();
-        let mut wire = open(&Address::Usb(Place::node(&path))).await;
-        wire.write_all(&job).await.unwrap();
-        wire.finish().await.unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), job);
-
-        let pipe = place.path().join("lp1");
-        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let address = Address::Usb(Place::node(&pipe));
-        let nobody = Wire::open(&address, quick(), &Clock::machine()).await;
-        assert!(matches!(nobody, Err(Loss::NotSent(_))), "{nobody:?}");
-        // A reader that never reads: the pipe fills, then the wire gives up on its deadline.
-        let _reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&pipe).unwrap();
-        let mut wire = open(&address).await;
-        let stuck = wire.write_all(&vec![b'x'; 1 << 20]).await;
-        assert!(matches!(stuck, Err(Loss::Unknown(_))), "{stuck:?}");
-        let mut full = open(&address).await;
-        let unsent = full.write_all(b"x").await;
-        assert!(matches!(unsent, Err(Loss::NotSent(_))), "{unsent:?}");
-        let unfinished = wire.finish().await;
-        assert!(matches!(unfinished, Err(Loss::Unknown(_))), "{unfinished:?}");
-    });
 }

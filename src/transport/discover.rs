@@ -76,6 +76,9 @@ pub struct Found {
 /// Serial numbers that makers burn into every piece.
 const DUMMIES: [&str; 8] = ["0", "0001", "0000", "00000000", "12345678", "123456789", "0123456789ABCDEF", "0123456789"];
 
+/// How often an identity may mean another node by the time that one is open.
+const OPEN_TRIES: usize = 3;
+
 /// Numbers by which printers are known (escpos §5), for the guess alone: clones borrow them.
 const PRINTERS: [(u16, u16); 14] = [
     (0x0416, 0x5011),
@@ -126,6 +129,20 @@ pub fn node(place: &Place, bus: Bus) -> Result<PathBuf> {
         Mark::ByPath(link) => linked(&place.root, by_path(bus), link),
         Mark::Usb(mark) => plugged(&place.root, mark, bus),
     }
+}
+
+/// Opens the device that an identity means. What it means is looked up again behind the opening: in between the device may have been pulled
+/// out, and another one have taken its name.
+pub fn opened<T>(place: &Place, bus: Bus, open: impl Fn(&Path) -> Result<T>) -> Result<T> {
+    let here = || node(place, bus)?.canonicalize();
+    for _ in 0..OPEN_TRIES {
+        let meant = here()?;
+        let device = open(&meant)?;
+        if here().is_ok_and(|again| again == meant) {
+            return Ok(device);
+        }
+    }
+    Err(Error::new(ErrorKind::NotFound, "it is being plugged in and out"))
 }
 
 /// Where the device of an address is at this moment; `None` for what is no device of this machine.

@@ -2,11 +2,14 @@
 
 pub mod address;
 pub mod discover;
+pub mod neighbours;
 pub mod permit;
+mod port;
 mod serial;
 mod tcp;
 mod usb;
 pub mod web;
+pub mod whereabouts;
 pub mod wire;
 
 use std::fmt;
@@ -54,11 +57,13 @@ pub enum Bar {
     TlsCertificate,
     /// The other side speaks no TLS, or one that we do not.
     TlsSpeech,
+    /// Another device has the address now (F22).
+    Stranger,
 }
 
 impl Bar {
     /// All of them.
-    pub const ALL: [Bar; 10] = [
+    pub const ALL: [Bar; 11] = [
         Bar::Refused,
         Bar::Silent,
         Bar::Nameless,
@@ -69,6 +74,7 @@ impl Bar {
         Bar::TlsIssuer,
         Bar::TlsCertificate,
         Bar::TlsSpeech,
+        Bar::Stranger,
     ];
 
     /// Code of the sentence with the cure; the plain failures of a network share one.
@@ -82,6 +88,7 @@ impl Bar {
             Bar::TlsIssuer => "tls_issuer",
             Bar::TlsCertificate => "tls_certificate",
             Bar::TlsSpeech => "tls_speech",
+            Bar::Stranger => "printer_stranger",
         }
     }
 }

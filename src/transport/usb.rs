@@ -4,10 +4,12 @@
 
 use crate::transport::address::Place;
 use crate::transport::discover::{self, Bus};
+use crate::transport::port;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
+use std::task::{Context, Poll, ready};
 use tokio::io::unix::AsyncFd;
 
 /// `O_NONBLOCK` of Linux on every architecture that we build for.
@@ -29,7 +31,7 @@ pub enum Node {
 
 /// Opens the node of a printer, wherever it is plugged in now. One opener at a time: the kernel answers `busy` to the second.
 pub fn open(place: &Place) -> io::Result<Node> {
-    open_node(&discover::node(place, Bus::Usb)?)
+    discover::opened(place, Bus::Usb, open_node)
 }
 
 fn open_node(path: &Path) -> io::Result<Node> {
@@ -53,41 +55,51 @@ fn watched(file: File) -> io::Result<AsyncFd<File>> {
 
 impl Node {
     /// Writes what the node takes now, at least one byte.
-    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let file = match self {
-            Node::Plain(file) => return file.write(bytes),
+            Node::Plain(file) => return Poll::Ready(file.write(bytes)),
             Node::Ready { file, .. } => file,
         };
         loop {
-            let mut ready = file.writable().await?;
+            let mut ready = ready!(file.poll_write_ready(context))?;
             if let Ok(written) = ready.try_io(|file| file.get_ref().write(bytes)) {
-                return written;
+                return Poll::Ready(written);
             }
         }
     }
 
-    /// Reads what the printer said; waits for ever where it cannot speak.
-    pub async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Node::Ready { file, answers: true } = self else { return std::future::pending().await };
+    /// Reads what the printer said; never anything where it cannot speak.
+    pub fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let Node::Ready { file, answers: true } = self else { return Poll::Pending };
         loop {
-            let mut ready = file.readable().await?;
+            let mut ready = ready!(file.poll_read_ready(context))?;
             match ready.try_io(|file| file.get_ref().read(buffer)) {
                 // An empty packet, not the end: wait for the next.
                 Ok(Ok(0)) => ready.clear_ready(),
-                Ok(read) => return read,
+                Ok(read) => return Poll::Ready(read),
                 Err(_would_block) => {}
             }
         }
     }
 
-    /// Waits until the node has given its last byte to the printer.
+    /// Whether the printer is still plugged in.
+    pub fn is_up(&self) -> bool {
+        match self {
+            Node::Plain(_) => true,
+            Node::Ready { file, .. } => port::is_up(file.get_ref()),
+        }
+    }
+
+    /// Waits until the node has given its last byte to the printer. A node that was pulled out is ready for everything: that is asked for
+    /// apart.
     pub async fn sent(self) -> io::Result<()> {
         match self {
             Node::Plain(_) => Ok(()),
             Node::Ready { file, .. } => {
                 // A new registration asks the kernel for the state as it is, not for the next change of it.
                 let file = watched(file.into_inner())?;
-                file.writable().await.map(|_ready| ())
+                let _ready = file.writable().await?;
+                if port::is_up(file.get_ref()) { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
             }
         }
     }

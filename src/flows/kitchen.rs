@@ -118,7 +118,9 @@ fn lines_for(rules: &Rules, station: &Station, now: &Snapshot) -> Vec<TicketLine
 fn live(view: &View<'_>, order: OrderId) -> Result<Vec<JobRow>, Fault> {
     let mut jobs = view.jobs_of(order)?;
     jobs.retain(|job| {
-        job.document.starts_with("ticket:") && job.instead.is_none() && !(job.state == JobState::Done && job.code() == SUPERSEDED)
+        job.document.starts_with("ticket:")
+            && job.instead.is_none()
+            && !(job.state == JobState::Done && job.code() == SUPERSEDED)
     });
     Ok(jobs)
 }
@@ -230,6 +232,9 @@ mod tests {
         assert_eq!(of(vec![dish("Лагман", 2), dish("Чай", 2)], told.clone()), (vec![dish("Лагман", 1)], vec![]));
         assert!(difference(vec![dish("Лагман", 1), dish("Чай", 2)], told.clone()).is_nothing());
         assert_eq!(of(vec![dish("Лагман", 1), dish("Лагман", 1)], vec![dish("Лагман", 1)]).0.len(), 1);
-        assert_eq!(of(vec![dish("Чай", 1), dish("Плов", 1)], told), (vec![dish("Плов", 1)], vec![dish("Лагман", 1), dish("Чай", 1)]));
+        assert_eq!(
+            of(vec![dish("Чай", 1), dish("Плов", 1)], told),
+            (vec![dish("Плов", 1)], vec![dish("Лагман", 1), dish("Чай", 1)])
+        );
     }
 }

@@ -293,6 +293,8 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
                     // More was being asked for while the close was on its way: what is paid from now on is too much.
                     tx.resnap_order(&order, &seen.snapshot)?;
                 }
+                // Closed with what was paid: its dishes are what the guest paid for, whatever was changed among them meanwhile.
+                feed_change(tx, rules, &order, seen)?;
                 closed(tx, rules, &job, &tx.order(order.id)?, acted)?;
                 return Ok(Look::Closed);
             }
@@ -314,11 +316,23 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
             Ok(Look::Close { cash, cashless })
         }
         PosStanding::Open => {
-            // Changed, or grown and only partly paid so far: the rest is collected first.
+            // Changed, or grown and only partly paid so far: the rest is collected first. What was taken off it is not cooked any more.
+            if seen.snapshot.due <= Tiyn(cash.0 + cashless.0) {
+                feed_change(tx, rules, &order, seen)?;
+            }
             let args = vec![("was", Tiyn(cash.0 + cashless.0).to_string()), ("now", seen.snapshot.due.to_string())];
             question(tx, rules, &job, "order_changed", args)
         }
     }
+}
+
+/// The POS's dishes of a paid order are other ones than those that were paid: the kitchen hears the difference (F24). A list that cannot be
+/// read takes nothing back.
+fn feed_change(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, seen: &PosOrder) -> Result<(), Fault> {
+    if order.snapshot.lines.is_empty() || seen.snapshot.lines.is_empty() || is_same(&order.snapshot, &seen.snapshot) {
+        return Ok(());
+    }
+    kitchen::tickets(tx, rules, order, &seen.snapshot)
 }
 
 fn is_same(asked: &Snapshot, now: &Snapshot) -> bool {
@@ -458,7 +472,8 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
     let body = serde_json::to_string(&document)?;
     let jobs = tx.jobs_of(order.id)?;
     for printer in &rules.receipt_printers {
-        let earlier = jobs.iter().rfind(|job| job.document == "receipt" && job.target == *printer && job.instead.is_none());
+        let earlier =
+            jobs.iter().rfind(|job| job.document == "receipt" && job.target == *printer && job.instead.is_none());
         let no = match earlier {
             Some(earlier) if is_over(earlier, order.snapshot.due)? => continue,
             Some(earlier) => earlier.no + 1,

@@ -420,7 +420,7 @@ fn sell(ledger: &mut Ledger, rules: &Rules, number: u64) {
     let jobs = ledger.view().jobs_of(order).unwrap();
     let prints: Vec<_> = jobs.into_iter().filter(|job| job.kind == JobKind::Print).collect();
     assert_eq!(prints.len(), 3);
-    for print in prints {
+    for paper in prints {
         ledger.decide(NOW, |tx| print::begin(tx, paper.id)).unwrap().unwrap();
         ledger.decide(NOW, |tx| print::end(tx, paper.id, &Printed::Confirmed)).unwrap();
     }

@@ -223,7 +223,9 @@ impl Day {
                 profile.status = StatusAbilities::NONE;
             }
             let way = wire::Way::Inside(printers::way(&sim, name, answers));
-            start(Box::pin(printer::run(office.clone(), name.to_owned(), way, profile)));
+            let described =
+                printer::Printer { name: name.to_owned(), way, profile, is_shared: false, identity: name.to_owned() };
+            start(Box::pin(printer::run(office.clone(), described)));
         }
         let bot = Bot { name: "bot".to_owned(), webhook_secret: Secret::new(SECRET), dialect: Dialect::A };
         start(Box::pin(courier::run(office.clone(), Box::new(BotWay(sim.clone())), bot)));

@@ -163,7 +163,16 @@ pub fn unasked(bytes: [u8; 4]) -> Finding {
     let [state, error, paper, _reserved] = bytes;
     let rest = Finding { offline: state & 0x08 != 0, cover_open: state & 0x20 != 0, ..Finding::READY };
     let rest = Finding { cutter: error & 0x08 != 0, error: error & 0x28 != 0, ..rest };
-    Finding { paper: if paper & 0x0C != 0 { Paper::Out } else if paper & 0x03 != 0 { Paper::Low } else { Paper::Enough }, ..rest }
+    Finding {
+        paper: if paper & 0x0C != 0 {
+            Paper::Out
+        } else if paper & 0x03 != 0 {
+            Paper::Low
+        } else {
+            Paper::Enough
+        },
+        ..rest
+    }
 }
 
 /// Whether a byte has the fixed bits of an answer to `DLE EOT n`.

@@ -525,6 +525,8 @@ function drawJobs() {
     make("div", { class: "text" }, make("b", {}, job.text || word(`job.${job.state}`)),
       [job.document ? word(`document.${job.document.split(":")[0]}`) : word(`job.${job.kind}`), job.order_number && `№${THIN}${job.order_number}`, job.target,
         job.tries > 1 && word("page.tries", { tries: job.tries })].filter(Boolean).join(" · ")),
+    job.may_tick && make("button", { disabled: !!view.busy, onclick: () => act("tick", () => call("POST", `/api/v1/jobs/${encodeURIComponent(job.id)}/tick`, {})) },
+      word("page.tick")),
     make("button", { disabled: !!view.busy, onclick: () => act("retry", () => call("POST", `/api/v1/jobs/${encodeURIComponent(job.id)}/retry`, {})) },
       word("page.retry"))))] : []);
 }

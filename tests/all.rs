@@ -9,6 +9,7 @@ mod displays;
 mod doctor;
 mod exchanges;
 mod ledger;
+mod letters;
 mod patience;
 mod receipts;
 mod refunds;

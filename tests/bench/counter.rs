@@ -18,7 +18,7 @@ use kassad::domain::money::Tiyn;
 use kassad::domain::order::{Line, Milli, PosOrder, PosStanding, Snapshot, Tender};
 use kassad::domain::paper::{Document, Imprint, PaymentLine, Receipt};
 use kassad::domain::time::Wall;
-use kassad::drivers::printer::{Letters, Profile, render};
+use kassad::drivers::printer::{Letters, Profile, Way, render};
 use kassad::drivers::signature;
 use kassad::flows::collect::{self, Plan};
 use kassad::flows::print::{self, Printed};
@@ -77,6 +77,7 @@ fn main() {
     flood_figures(&runtime, &webhooks, &bare);
     runtime.block_on(daemon.stop());
     sale_figures(folder.path());
+    receipt_figures();
     binary_figures(folder.path());
     criterion.final_summary();
 }
@@ -469,10 +470,11 @@ fn sale_figures(folder: &Path) {
 
 // --- (c): paper ----------------------------------------------------------------------------------------------------------------
 
-fn receipt(criterion: &mut Criterion) {
+/// A receipt of 20 bilingual lines.
+fn long_receipt() -> Document {
     let lines: Vec<Line> = (0..20).map(|number| dish(&format!("Қазақша ет, блюдо {number}"), 2, 1500, "1")).collect();
     let total = lines.iter().map(|line| line.sum).sum();
-    let document = Document::Receipt(Receipt {
+    Document::Receipt(Receipt {
         shop: "Дастархан".into(),
         order_number: "1950".into(),
         table: "5".into(),
@@ -487,12 +489,46 @@ fn receipt(criterion: &mut Criterion) {
         }],
         paid_at: "21.11.2026 13:05".into(),
         reference: "K3F9Q-1-1-1".into(),
-    });
-    let (imprint, profile) = (Imprint { job: 17, copy: 1, instead_of: None }, Profile::wide(Letters::Kz1048));
+        qr: None,
+    })
+}
+
+const JOB: Imprint = Imprint { job: 17, copy: 1, instead_of: None };
+
+/// The ways of printing letters, by name.
+fn ways() -> [(&'static str, Profile); 3] {
+    [
+        ("receipt of 20 lines to bytes", Profile::wide(Letters::Kz1048)),
+        ("receipt with our own letters", Profile { way: Way::Defined, ..Profile::wide(Letters::Pc866) }),
+        ("receipt as raster", Profile { way: Way::Raster, ..Profile::wide(Letters::Pc866) }),
+    ]
+}
+
+fn receipt(criterion: &mut Criterion) {
+    let document = long_receipt();
     let mut group = criterion.benchmark_group("paper");
-    group.throughput(Throughput::Bytes(render(&document, &imprint, &profile).len() as u64));
-    group.bench_function("receipt of 20 lines to bytes", |bench| bench.iter(|| render(&document, &imprint, &profile)));
+    for (name, profile) in ways() {
+        group.throughput(Throughput::Bytes(render(&document, &JOB, &profile).len() as u64));
+        group.bench_function(name, |bench| bench.iter(|| render(&document, &JOB, &profile)));
+    }
     group.finish();
+}
+
+/// How long a receipt takes, and what Kazakh costs on a serial line: its bytes against those of plain fallback letters.
+fn receipt_figures() {
+    let document = long_receipt();
+    for ((name, profile), aim) in ways().into_iter().zip(["<= 50 µs", "", "<= 3 ms"]) {
+        let spans = (0..times(400, 50)).map(|_| {
+            let start = Instant::now();
+            std::hint::black_box(render(&document, &JOB, &profile));
+            start.elapsed()
+        });
+        figure(name, &micros(median(spans.collect())), aim);
+    }
+    let bytes = |way| render(&document, &JOB, &Profile { way, ..Profile::wide(Letters::Pc866) }).len();
+    let (plain, defined) = (bytes(Way::Page), bytes(Way::Defined));
+    let ratio = format!("{:.2} ({defined})", defined as f64 / plain as f64);
+    figure("bytes with our own letters / plain", &ratio, "<= 1.5");
 }
 
 // --- the binary ------------------------------------------------------------------------------------------------------------------

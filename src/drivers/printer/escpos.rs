@@ -429,7 +429,7 @@ mod tests {
         let job = encode(&lines, &profile);
         let row = job.len() - 3 - 4 - 18;
         // Codes that the text does not use: " and #, not !.
-        assert_eq!(job[row..], *b"!\x1B%\x01\"\xA0\xA7\x1B%\0 5\x1B%\x01#\x1B%\0\n\x1Bd\x01\x1DVB\0"[..]);
+        assert_eq!(&job[row..], b"!\x1B%\x01\"\xA0\xA7\x1B%\0 5\x1B%\x01#\x1B%\0\n\x1Bd\x01\x1DVB\0");
         assert_eq!(job[7..13], [0x1B, 0x26, 3, b'"', b'"', 12]);
         assert_eq!(job.len(), 7 + 2 * 42 + 18 + 3 + 4);
     }

@@ -1,0 +1,476 @@
+//! Letters on paper: any text in any field, in every way of printing, read back from the bytes by a strict reader of our own that knows the
+//! reference (escpos §2) and nothing of the encoder; broken jobs and the bytes that heal them; the cost of Kazakh on a slow line.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use kassad::domain::money::Tiyn;
+use kassad::domain::order::{Line as Dish, Milli};
+use kassad::domain::paper::{
+    Document, Imprint, PaymentLine, QrBlock, Receipt, RefundSlip, Report, ReportKind, ReportRow, Slip, TestSlip,
+    Ticket, TicketKind, TicketLine,
+};
+use kassad::drivers::printer::font;
+use kassad::drivers::printer::layout::{self, Item};
+use kassad::drivers::printer::{Face, Letters, Profile, QrForm, Way, recovery, render, samples};
+use proptest::prelude::*;
+
+const FIRST: Imprint = Imprint { job: 42, copy: 1, instead_of: None };
+
+// ---- a strict reader
+
+/// What stood in a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Cell {
+    /// A character of the page.
+    Page(char),
+    /// A letter of our own: its rows.
+    Own(Vec<u16>),
+}
+
+/// What came of a job.
+#[derive(Debug, Default)]
+struct Read {
+    /// Rows of cells that ended with a feed.
+    rows: Vec<Vec<Cell>>,
+    /// Pictures: bytes across, rows.
+    pictures: Vec<(usize, usize)>,
+    /// Native QR codes.
+    codes: usize,
+    /// Whether the last thing was the start of the printer.
+    is_fresh: bool,
+    /// What a printer would garble.
+    faults: Vec<String>,
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    face: Face,
+    letters: Letters,
+    own: bool,
+    defined: Vec<Option<Vec<u16>>>,
+    row: Vec<Cell>,
+    read: Read,
+}
+
+/// Reads a job; pages are told by their usual number. Bytes that end inside a command are a fault.
+fn read(bytes: &[u8]) -> Read {
+    let (face, letters) = (Face::A, Letters::Pc866);
+    let (defined, row, read) = (vec![None; 128], Vec::new(), Read::default());
+    let mut reader = Reader { bytes, at: 0, face, letters, own: false, defined, row, read };
+    while reader.at < bytes.len() {
+        if reader.step().is_none() {
+            reader.read.faults.push("the job ends inside a command".to_owned());
+            break;
+        }
+    }
+    reader.read
+}
+
+impl Reader<'_> {
+    fn next(&mut self) -> Option<u8> {
+        self.at += 1;
+        self.bytes.get(self.at - 1).copied()
+    }
+
+    fn take(&mut self, count: usize) -> Option<&[u8]> {
+        self.at += count;
+        self.bytes.get(self.at - count..self.at)
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        Some(usize::from(self.next()?) + 256 * usize::from(self.next()?))
+    }
+
+    fn step(&mut self) -> Option<()> {
+        let byte = self.next()?;
+        let was_fresh = std::mem::take(&mut self.read.is_fresh);
+        match byte {
+            0x00 => self.read.is_fresh = was_fresh,
+            0x0A => {
+                if self.own {
+                    self.fault("a row ends in our own letters");
+                }
+                self.read.rows.push(std::mem::take(&mut self.row));
+            }
+            0x1B => self.escape()?,
+            0x1C => {
+                if self.next()? != 0x2E {
+                    self.fault("an unknown FS command");
+                }
+            }
+            0x1D => self.group()?,
+            0x20..=0x7E | 0x80.. => self.cell(byte),
+            _ => self.fault(&format!("control byte {byte:02X}")),
+        }
+        Some(())
+    }
+
+    fn cell(&mut self, byte: u8) {
+        let own = if self.own && byte < 0x80 { self.defined[usize::from(byte)].clone() } else { None };
+        match (own, self.letters.decode(byte)) {
+            (Some(rows), _) => self.row.push(Cell::Own(rows)),
+            (None, _) if self.own && byte < 0x80 => self.fault("a code of our own that is not defined"),
+            (None, Some(letter)) => self.row.push(Cell::Page(letter)),
+            (None, None) => self.fault("no letter of the page"),
+        }
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        match self.next()? {
+            0x40 => {
+                (self.face, self.own, self.row) = (Face::A, false, Vec::new());
+                self.defined.fill(None);
+                self.read.is_fresh = true;
+            }
+            0x74 => {
+                let page = self.next()?;
+                let known = Letters::ALL.into_iter().find(|letters| letters.usual_page() == page);
+                self.letters = known.unwrap_or(self.letters);
+            }
+            0x4D => self.face = if self.next()? == 1 { Face::B } else { Face::A },
+            0x25 => self.own = self.next()? == 1,
+            0x26 => self.define()?,
+            0x45 | 0x61 | 0x64 | 0x4A => _ = self.next()?,
+            0x42 => _ = self.take(2)?,
+            other => self.fault(&format!("ESC {other:02X}")),
+        }
+        Some(())
+    }
+
+    fn define(&mut self) -> Option<()> {
+        let &[deep, from, until, width] = self.take(4)? else { return None };
+        let (cell, height) = font::cell(self.face);
+        if deep != 3 || from != until || !(0x21..=0x7E).contains(&from) || usize::from(width) != cell {
+            self.fault("a strange definition");
+        }
+        let columns: Vec<u32> = self
+            .take(3 * usize::from(width))?
+            .chunks(3)
+            .map(|column| column.iter().fold(0, |all, byte| all << 8 | u32::from(*byte)))
+            .collect();
+        let rows =
+            (0..height).map(|y| columns.iter().fold(0u16, |row, column| row << 1 | (column >> (23 - y) & 1) as u16));
+        self.defined[usize::from(from)] = Some(rows.collect());
+        Some(())
+    }
+
+    fn group(&mut self) -> Option<()> {
+        match self.next()? {
+            0x21 | 0x42 | 0x61 => _ = self.next()?,
+            0x56 => _ = self.take(2)?,
+            0x28 => {
+                self.next()?;
+                let length = self.length()?;
+                let data = self.take(length)?;
+                self.read.codes += usize::from(data.starts_with(&[0x31, 0x51, 0x30]));
+            }
+            0x76 => {
+                self.take(2)?;
+                let (across, rows) = (self.length()?, self.length()?);
+                if !self.row.is_empty() || rows > 48 {
+                    self.fault("a picture inside a row, or a tall one");
+                }
+                self.take(across * rows)?;
+                self.read.pictures.push((across, rows));
+            }
+            other => self.fault(&format!("GS {other:02X}")),
+        }
+        Some(())
+    }
+
+    fn fault(&mut self, what: &str) {
+        self.read.faults.push(format!("{what} before byte {}", self.at));
+    }
+}
+
+fn holds_no_request(bytes: &[u8]) -> bool {
+    !bytes.windows(2).any(|pair| pair[0] == 0x10 && matches!(pair[1], 0x04 | 0x05 | 0x14))
+}
+
+fn rows_of(letter: char, face: Face) -> Vec<u16> {
+    match face {
+        Face::A => font::glyph(letter).unwrap().into(),
+        Face::B => font::small_glyph(letter).unwrap().into(),
+    }
+}
+
+/// The letter that a cell shows, where the dots of a letter of our own are those of the font; a request in the dots costs one of them.
+fn shows(cell: &Cell, letter: char, face: Face) -> bool {
+    match cell {
+        Cell::Page(shown) => *shown == letter,
+        Cell::Own(rows) => {
+            let wrong = rows.iter().zip(rows_of(letter, face)).map(|(left, right)| (left ^ right).count_ones());
+            wrong.sum::<u32>() <= 1
+        }
+    }
+}
+
+// ---- any text
+
+fn hostile() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        "[\\x00-\\x1F\\x7F-\\x9FА-яӘә₸0-9 ,.]{0,80}",
+        "[ӘәҒғҚқҢңӨөҰұҮүҺһІіЁё₸№«»–—a-z0-9/ ]{0,60}",
+        "(👩\u{200D}🍳|❤\u{FE0F}|e\u{301}|и\u{306}|\u{202E}|\u{1F1F0}\u{1F1FF}|漢字|ش){0,12}",
+    ]
+}
+
+fn any_document() -> impl Strategy<Value = Document> {
+    let texts = proptest::collection::vec(hostile(), 8);
+    (texts, any::<i64>(), any::<i64>(), 0..9u8)
+        .prop_map(|(texts, quantity, sum, kind)| document(&texts, quantity, sum, kind))
+}
+
+fn document(texts: &[String], quantity: i64, sum: i64, kind: u8) -> Document {
+    let text = |place: usize| texts[place].clone();
+    let (quantity, sum) = (Milli(quantity), Tiyn(sum));
+    let payment = PaymentLine { label: text(2), amount: sum, transaction: text(3), tendered: Some(Tiyn(i64::MAX)) };
+    let kind = match kind {
+        0 => TicketKind::New,
+        1 => TicketKind::Addition,
+        2 => TicketKind::Cancel,
+        3 => {
+            return Document::Refund(RefundSlip {
+                shop: text(0),
+                order_number: text(1),
+                table: text(2),
+                amount: sum,
+                label: text(3),
+                transaction: text(4),
+                payment: text(5),
+                by: text(6),
+                because: text(7),
+                at: text(0),
+                reference: text(1),
+            });
+        }
+        4 => {
+            let (shop, order_number, at, reference) = (text(0), text(1), text(4), text(5));
+            return Document::Slip(Slip { shop, order_number, payment, text: vec![text(6), text(7)], at, reference });
+        }
+        5 | 6 => {
+            return Document::Report(Report {
+                kind: if kind == 5 { ReportKind::X } else { ReportKind::Z },
+                shop: text(0),
+                shift: text(1),
+                period: (text(2), text(3)),
+                rows: vec![ReportRow { russian: text(4), kazakh: text(5), count: u64::MAX, sum }],
+                total: sum,
+                at: text(6),
+            });
+        }
+        7 => return Document::Test(TestSlip { shop: text(0), printer: text(1), at: text(2) }),
+        _ => {
+            let line = Dish {
+                key: text(0),
+                name: text(0),
+                modifiers: vec![text(1)],
+                quantity,
+                sum,
+                workshop: None,
+                comment: text(2),
+            };
+            return Document::Receipt(Receipt {
+                shop: text(4),
+                order_number: text(5),
+                table: text(6),
+                waiter: text(7),
+                lines: vec![line],
+                total: sum,
+                payments: vec![payment],
+                paid_at: text(0),
+                reference: text(1),
+                qr: Some(QrBlock { text: text(2), caption: text(3) }),
+            });
+        }
+    };
+    Document::Ticket(Ticket {
+        station: text(3),
+        order_number: text(4),
+        table: text(5),
+        waiter: text(6),
+        kind,
+        sequence: (1, u32::MAX),
+        lines: vec![TicketLine { quantity, name: text(0), modifiers: vec![text(1)], comment: text(2) }],
+        comment: text(7),
+        at: text(0),
+    })
+}
+
+fn any_profile() -> impl Strategy<Value = Profile> {
+    let ways = prop_oneof![Just(Way::Page), Just(Way::Defined), Just(Way::Raster)];
+    let widths = prop_oneof![
+        Just((576, Face::A, 48)),
+        Just((576, Face::B, 64)),
+        Just((512, Face::A, 42)),
+        Just((512, Face::B, 56)),
+        Just((384, Face::A, 32)),
+        Just((384, Face::B, 42)),
+        Just((288, Face::A, 24)),
+    ];
+    (0..4usize, ways, widths, any::<bool>()).prop_map(|(letters, way, (dots, face, columns), native)| Profile {
+        dots,
+        face,
+        columns,
+        way,
+        qr: if native { QrForm::Native } else { QrForm::Raster },
+        ..Profile::wide(Letters::ALL[letters])
+    })
+}
+
+fn has_ink(letter: char) -> bool {
+    let is_invisible = matches!(letter, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}'
+        | '\u{2066}'..='\u{2069}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{E0000}'..='\u{E0FFF}');
+    !letter.is_whitespace() && !letter.is_control() && !is_invisible
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_text_keeps_the_columns_and_comes_out_as_laid_out(
+        document in any_document(), profile in any_profile(), elsewhere in hostile(),
+    ) {
+        let imprint = Imprint { copy: 2, instead_of: Some(elsewhere), ..FIRST };
+        let items = layout::layout(&document, &imprint, &profile);
+        let mut expected = Vec::new();
+        for item in &items {
+            if let Item::Line(line) | Item::Sample(_, line) = item {
+                prop_assert!(line.text.chars().count() <= line.style.cells(profile.columns), "{line:?}");
+                expected.push(line.text.clone());
+            }
+            if let Item::Line(line) = item {
+                prop_assert!(line.text.chars().all(|letter| profile.prints(letter)), "{line:?}");
+            }
+        }
+        let bytes = render(&document, &imprint, &profile);
+        prop_assert!(holds_no_request(&bytes));
+        let read = read(&bytes);
+        prop_assert_eq!(&read.faults, &Vec::<String>::new());
+        prop_assert!(read.pictures.iter().all(|(across, _)| across * 8 <= profile.dots), "{:?}", read.pictures);
+        // The slip with foreign pages is told apart by people, pictures by their dots.
+        if profile.way != Way::Raster && !matches!(document, Document::Test(_)) {
+            prop_assert_eq!(read.rows.len(), expected.len());
+            for (row, text) in read.rows.iter().zip(&expected) {
+                prop_assert_eq!(row.len(), text.chars().count());
+                for (cell, letter) in row.iter().zip(text.chars()) {
+                    let is_replaced = *cell == Cell::Page('?');
+                    prop_assert!(shows(cell, letter, profile.face) || is_replaced, "{letter} as {cell:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_with_ink_is_dropped_and_what_prints_stays(text in hostile(), profile in any_profile()) {
+        let folded = profile.fold(&text);
+        prop_assert!(folded.chars().all(|letter| profile.prints(letter)), "{folded:?}");
+        prop_assert_eq!(folded.chars().any(has_ink), text.chars().any(has_ink), "{:?}", folded);
+        let mut rest = folded.chars();
+        let is_mark = |letter: &char| matches!(letter, '\u{300}'..='\u{36F}');
+        if !text.chars().any(|letter| is_mark(&letter)) {
+            for letter in text.chars().filter(|letter| profile.prints(*letter)) {
+                prop_assert!(rest.any(|kept| kept == letter), "{letter} is gone: {folded:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_letters_than_codes_are_shown_as_unknown() {
+    let profile = Profile { way: Way::Defined, ..Profile::wide(Letters::Pc866) };
+    let text: String = ('\u{A1}'..='\u{17F}').filter(|letter| font::has(*letter)).chain("Қазақ ₸".chars()).collect();
+    let Document::Receipt(mut receipt) = sample("receipt") else { unreachable!() };
+    (receipt.shop, receipt.qr) = (text, None);
+    let read = read(&render(&Document::Receipt(receipt), &FIRST, &profile));
+    assert_eq!(read.faults, Vec::<String>::new());
+    let cells: Vec<&Cell> = read.rows.iter().flatten().collect();
+    assert!(cells.iter().filter(|cell| **cell == &Cell::Page('?')).count() > 50);
+    // The Kazakh letters went first.
+    assert!(cells.iter().any(|cell| **cell == Cell::Own(rows_of('Қ', Face::A))));
+    assert!(cells.iter().any(|cell| **cell == Cell::Own(rows_of('₸', Face::A))));
+}
+
+// ---- every way
+
+fn sample(name: &str) -> Document {
+    samples().into_iter().find(|(known, _)| known == name).unwrap().1
+}
+
+fn ways() -> Vec<Profile> {
+    let mut all = Vec::new();
+    for profile in [Profile::wide(Letters::Pc866), Profile::narrow(Letters::Pc866)] {
+        for way in [Way::Page, Way::Defined, Way::Raster] {
+            let cell = font::cell(Face::B).0;
+            all.push(Profile { way, ..profile.clone() });
+            all.push(Profile { way, face: Face::B, columns: profile.dots / cell, ..profile.clone() });
+        }
+    }
+    all
+}
+
+#[test]
+fn every_document_prints_in_every_way() {
+    let mut pictures = 0;
+    for profile in ways() {
+        for (name, document) in samples() {
+            let bytes = render(&document, &FIRST, &profile);
+            let read = read(&bytes);
+            assert_eq!(read.faults, Vec::<String>::new(), "{name}");
+            assert!(holds_no_request(&bytes), "{name}");
+            assert_eq!(read.codes, usize::from(name == "test"), "{name}");
+            pictures += read.pictures.len();
+        }
+    }
+    assert!(pictures > 500, "{pictures}");
+}
+
+/// A sample as it would be with plain fallback letters, and in the default way for Kazakh.
+fn costs(document: &Document, profile: &Profile) -> (usize, usize) {
+    let bytes = |way| render(document, &FIRST, &Profile { way, ..profile.clone() }).len();
+    (bytes(Way::Page), bytes(Way::Defined))
+}
+
+#[test]
+fn kazakh_on_a_slow_line_costs_half_as_much_again_at_most() {
+    let Document::Receipt(receipt) = sample("receipt") else { unreachable!() };
+    let lines: Vec<Dish> = receipt.lines.iter().cycle().take(20).cloned().collect();
+    let document = Document::Receipt(Receipt { lines, qr: None, ..receipt });
+    for profile in [Profile::wide(Letters::Pc866), Profile::narrow(Letters::Pc866), Profile::wide(Letters::Cp1251)] {
+        let (plain, defined) = costs(&document, &profile);
+        assert!(2 * defined <= 3 * plain, "{} columns: {defined} of {plain}", profile.columns);
+    }
+}
+
+#[test]
+fn what_a_profile_prints_of_a_text() {
+    let page = Profile::wide(Letters::Pc866);
+    let text = "Қазақша, Іңір – «шай» 5 ₸ 漢";
+    assert_eq!(page.fold(text), "Казакша, Iнiр - \"шай\" 5 тг ?");
+    let defined = Profile { way: Way::Defined, ..page.clone() };
+    assert_eq!(defined.fold(text), "Қазақша, Iңiр – «шай» 5 ₸ ?");
+    let raster = Profile { way: Way::Raster, ..page };
+    assert_eq!(raster.fold(text), "Қазақша, Іңір – «шай» 5 ₸ ?");
+    assert!(raster.prints('І') && !defined.prints('І') && !raster.prints('漢') && !raster.prints('\u{AD}'));
+}
+
+// ---- a job that broke off
+
+#[test]
+fn a_printer_that_was_left_inside_a_command_is_brought_back() {
+    let mut inside = 0;
+    for profile in ways() {
+        let healing = recovery(&profile);
+        assert!(healing.len() < 4 * 1024, "{}", healing.len());
+        for name in ["receipt", "ticket-cancel"] {
+            let job = render(&sample(name), &FIRST, &profile);
+            for cut in (1..job.len()).step_by(13) {
+                inside += usize::from(read(&job[..cut]).faults.iter().any(|fault| fault.contains("inside a command")));
+                let healed = read(&[&job[..cut], &healing].concat());
+                assert!(healed.is_fresh, "{name} cut at byte {cut}: {:?}", healed.faults);
+            }
+        }
+    }
+    assert!(inside > 1_000, "{inside}");
+}

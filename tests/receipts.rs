@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 //! Paper: golden texts and bytes, the way over the sandbox printer and back, hostile menus, the faults of the encoding crate.
-=======
-//! Paper: golden texts and bytes, the way over the sandbox printer and back, the faults of the encoding crate, the wires.
->>>>>>> w1-paper
 //! `KASSAD_BLESS=1` rewrites the golden files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 

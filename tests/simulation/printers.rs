@@ -14,6 +14,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 const JOB: [u8; 7] = [0xAF, 0xA5, 0xE7, 0xA0, 0xE2, 0xEC, 0x20];
 const REPEAT: [u8; 6] = [0x8F, 0x8E, 0x82, 0x92, 0x8E, 0x90];
 
+/// `GS a` and `DLE DC4` fn 8.
+const UNASKED: [u8; 3] = [0x1D, 0x61, 0x0E];
+const CLEAR: [u8; 10] = [0x10, 0x14, 0x08, 0x01, 0x03, 0x14, 0x01, 0x06, 0x02, 0x08];
+
 /// The longest document in bytes, about: where a line may break.
 const DOCUMENT_BYTES: u64 = 900;
 
@@ -56,6 +60,7 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
     let most = if answers { DOCUMENT_BYTES } else { LINE_BYTES as u64 };
     let breaks_at = sim.strikes(Kind::WireCut).then(|| sim.pick("wire cut at", most));
     let paper = format!("paper {name}");
+    let knows_names = answers && name == "hot";
     let (mut taken, mut document, mut piece) = (0, Vec::new(), [0; 512]);
     while let Ok(count @ 1..) = line.read(&mut piece).await {
         for byte in &piece[..count] {
@@ -80,6 +85,21 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
                 }
                 // The daemon may be gone by now.
                 let _heard = line.write_all(&[0x00]).await.is_ok();
+            } else if ends_in_name(&document) {
+                let name = document.split_off(document.len() - 4);
+                document.truncate(document.len() - 7);
+                // One printer of a day knows the better proof; the others swallow the question.
+                if knows_names && !sim.strikes(Kind::NoProof) {
+                    let answer = [&[0x37, 0x22], &name[..], &[0]].concat();
+                    let _heard = line.write_all(&answer).await.is_ok();
+                }
+            } else if document.ends_with(&UNASKED) {
+                document.truncate(document.len() - UNASKED.len());
+            } else if document.ends_with(&CLEAR) {
+                document.clear();
+                if answers {
+                    let _heard = line.write_all(&[0x37, 0x25, 0]).await.is_ok();
+                }
             } else if is_cut(&document) {
                 sim.sleep_ms(400).await;
                 if sim.strikes(Kind::PaperEnds) {
@@ -99,6 +119,11 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
         }
     }
     half(&sim, name, &document);
+}
+
+/// `GS ( H` fn 48 with its four characters.
+fn ends_in_name(document: &[u8]) -> bool {
+    matches!(document, [.., 0x1D, 0x28, 0x48, 6, 0, 0x30, 0x30, _, _, _, _])
 }
 
 fn is_cut(document: &[u8]) -> bool {

@@ -85,7 +85,7 @@ async fn listening() -> (TcpListener, Address) {
 }
 
 /// A connected pair; the printer's side has small buffers where told.
-async fn pair(buffer: Option<u32>) -> (Wire, TcpStream) {
+async fn pair(buffer: Option<u32>, limits: Limits) -> (Wire, TcpStream) {
     let socket = TcpSocket::new_v4().unwrap();
     if let Some(bytes) = buffer {
         socket.set_recv_buffer_size(bytes).unwrap();
@@ -94,14 +94,14 @@ async fn pair(buffer: Option<u32>) -> (Wire, TcpStream) {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
     let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
-    let wire = open(&address).await;
+    let wire = Wire::open(&address, limits, &Clock::machine()).await.unwrap();
     (wire, listener.accept().await.unwrap().0)
 }
 
 #[test]
 fn a_printer_that_never_reads_is_given_up_at_its_deadline() {
     story(async {
-        let (mut wire, _printer) = pair(Some(4096)).await;
+        let (mut wire, _printer) = pair(Some(4096), quick()).await;
         let mut heard = Vec::new();
         let begun = Clock::machine();
         let sent = wire.send_job(&long(64 << 20), &mut heard).await;
@@ -149,7 +149,7 @@ fn a_reset_at_every_byte_is_unknown_from_the_first_on() {
 #[test]
 fn an_idle_line_that_was_dropped_is_seen_before_a_job_and_the_job_is_not_sent() {
     story(async {
-        let (mut wire, mut printer) = pair(None).await;
+        let (mut wire, mut printer) = pair(None, quick()).await;
         assert!(wire.is_open());
         wire.send_job(b"first", &mut Vec::new()).await.unwrap();
         let mut first = [0; 5];
@@ -167,7 +167,7 @@ fn an_idle_line_that_was_dropped_is_seen_before_a_job_and_the_job_is_not_sent() 
 #[test]
 fn a_printer_that_shut_its_half_takes_no_job() {
     story(async {
-        let (mut wire, mut printer) = pair(None).await;
+        let (mut wire, mut printer) = pair(None, quick()).await;
         printer.shutdown().await.unwrap();
         until_closed(&mut wire).await;
         let sent = wire.send_job(b"job", &mut Vec::new()).await;
@@ -185,11 +185,10 @@ fn a_printer_that_talks_before_it_reads_blocks_nobody() {
     const STATE: [u8; 4] = [0x14, 0x00, 0x00, 0x0F];
     story(async {
         let job = long(16 << 20);
-        let (wire, printer) = pair(Some(8192)).await;
         let converse = async |mut wire: Wire, mut printer: TcpStream, listens: bool| {
             let mut heard = Vec::new();
             let speak = async {
-                printer.write_all(&STATE.repeat(2 << 20)).await.ok()?;
+                printer.write_all(&STATE.repeat(1 << 20)).await.ok()?;
                 printer.write_all(b"\x37\x22last\0").await.ok()?;
                 let mut taken = vec![0; job.len()];
                 printer.read_exact(&mut taken).await.ok()?;
@@ -205,12 +204,14 @@ fn a_printer_that_talks_before_it_reads_blocks_nobody() {
             let (sent, taken) = tokio::join!(send, speak);
             (sent, taken.is_some_and(|taken| taken == job), heard)
         };
+        let patient = Limits { chunk: Duration::from_secs(10), ..quick() };
+        let (wire, printer) = pair(Some(8192), patient).await;
         let (sent, all, heard) = converse(wire, printer, true).await;
         assert!(sent.is_ok() && all, "{sent:?}");
         assert_eq!(heard.len(), 4096);
         assert!(heard.ends_with(b"\x14\x00\x00\x0F\x37\x22last\0"), "the newest is kept");
         // Who does not listen and such a printer wait for each other: that is why jobs are sent so.
-        let (wire, printer) = pair(Some(8192)).await;
+        let (wire, printer) = pair(Some(8192), quick()).await;
         let (sent, all, _) = converse(wire, printer, false).await;
         assert!(is_unknown(&sent) && !all, "{sent:?}");
     });
@@ -219,7 +220,7 @@ fn a_printer_that_talks_before_it_reads_blocks_nobody() {
 #[test]
 fn a_printer_that_only_talks_is_given_up_all_the_same() {
     story(async {
-        let (mut wire, mut printer) = pair(Some(4096)).await;
+        let (mut wire, mut printer) = pair(Some(4096), quick()).await;
         let mut heard = Vec::new();
         let flood = async { while printer.write_all(&[0x14; 512]).await.is_ok() {} };
         let job = long(64 << 20);
@@ -235,10 +236,17 @@ fn a_printer_that_only_talks_is_given_up_all_the_same() {
 
 /// A line: what hangs on it, the address, and what keeps it up.
 fn line(settings: &str) -> (SerialStream, Address, SerialStream) {
-    let (printer, mut held) = SerialStream::pair().unwrap();
-    held.set_exclusive(false).unwrap();
+    // Held without a lock: the line stays up while nobody talks.
+    let (printer, held) = SerialStream::pair().unwrap();
     let address = Address::parse(&format!("serial:{}?{settings}", held.name().unwrap())).unwrap();
     (printer, address, held)
+}
+
+/// What the printer said stands at our end: the kernel carries it over in its own time.
+async fn until_come(held: &SerialStream, bytes: u32) {
+    while held.bytes_to_read().unwrap() < bytes {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[test]
@@ -308,9 +316,10 @@ fn a_line_that_takes_nothing_more_holds_up_nothing_but_its_job() {
 #[test]
 fn a_printer_that_said_wait_before_the_job_gets_no_byte_of_it() {
     story(async {
-        let (mut printer, address, _held) = line("baud=38400");
+        let (mut printer, address, held) = line("baud=38400");
         let mut wire = open(&address).await;
         printer.write_all(&[0x16, XOFF]).await.unwrap();
+        until_come(&held, 2).await;
         let mut heard = Vec::new();
         let sent = wire.send_job(b"job", &mut heard).await;
         assert!(is_not_sent(&sent), "{sent:?}");
@@ -413,7 +422,7 @@ fn what_came_before_us_is_not_heard() {
     story(async {
         let (mut printer, address, held) = line("baud=38400");
         printer.write_all(b"answers to an earlier daemon").await.unwrap();
-        assert!(held.bytes_to_read().unwrap() > 0);
+        until_come(&held, 28).await;
         let mut wire = open(&address).await;
         assert_eq!(wire.read_some(Duration::from_millis(50)).await.unwrap(), b"");
         printer.write_all(&[0x16]).await.unwrap();
@@ -659,6 +668,7 @@ fn a_printer_pulled_out_with_the_end_of_a_job_on_its_way_has_not_got_it() {
         let address = Address::Usb(Place::node(held.name().unwrap()));
         let mut wire = open(&address).await;
         printer.write_all(&[0x16]).await.unwrap();
+        until_come(&held, 1).await;
         let pulled = async {
             let mut taken = [0; 100];
             printer.read_exact(&mut taken).await.unwrap();
@@ -720,6 +730,13 @@ impl Lan {
         let (hand, stop) = Stop::pair();
         tokio::task::spawn_local(Arc::clone(printer).serve(listener, stop));
         hand
+    }
+
+    /// A port that is not to be opened.
+    fn foreign(&self, host: u8) -> std::net::TcpListener {
+        let listener = std::net::TcpListener::bind((self.at(host), self.port)).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        listener
     }
 
     fn printer_at(&self, host: u8) -> Whereabouts {
@@ -820,38 +837,89 @@ fn f22_another_device_at_the_address_gets_no_byte_until_a_person_says_so() {
     });
 }
 
-/// Opens until it succeeds; the span of the clock since the first try.
-async fn until_open(place: &mut Whereabouts) -> Duration {
-    let (limits, clock) = hurried();
-    let begun = clock.now();
-    while place.open(limits, &clock).await.is_err() {
+async fn until_open(place: &mut Whereabouts, clock: &Clock) {
+    while place.open(hurried().0, clock).await.is_err() {
         tokio::task::yield_now().await;
     }
-    clock.now().since(begun)
+}
+
+/// Long enough for two searches.
+async fn stays_away(place: &mut Whereabouts) {
+    let (limits, clock) = hurried();
+    while clock.now().0 < Duration::from_secs(50) {
+        assert!(matches!(place.open(limits, &clock).await, Err(Loss::NotSent(_))));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(place.moved(), None);
+}
+
+fn nobody_called(listener: &std::net::TcpListener) {
+    let called = listener.accept();
+    assert!(called.is_err_and(|none| none.kind() == std::io::ErrorKind::WouldBlock), "a stranger's port was opened");
 }
 
 #[test]
 fn f22_a_printer_with_another_address_is_found_by_its_hardware_after_ten_seconds() {
     story(async {
         let lan = Lan::new(3).await;
+        let (limits, clock) = hurried();
         let receipt = printer("receipt");
         let hand = lan.on(7, &receipt).await;
         lan.know(&[(7, RECEIPT)]);
         let mut place = lan.printer_at(7);
         print(&mut place, "receipt").await;
         hand.give();
-        let _hand = lan.on(20, &receipt).await;
-        // Somebody else serves the same port, and an address that the printer had once still stands in the table.
-        let foreign = std::net::TcpListener::bind((lan.at(9), lan.port)).unwrap();
-        foreign.set_nonblocking(true).unwrap();
+        let hand = lan.on(20, &receipt).await;
+        // Somebody else serves the same port.
+        let foreign = lan.foreign(9);
+        lan.know(&[(9, STRANGER)]);
+        let begun = clock.now();
+        assert!(place.open(limits, &clock).await.is_err());
+        // Whoever is asked for shows up: the printer, and an address that it had once.
         lan.know(&[(9, STRANGER), (15, RECEIPT), (20, RECEIPT)]);
-        let took = until_open(&mut place).await;
+        until_open(&mut place, &clock).await;
+        let took = clock.now().since(begun);
         assert!(took >= Duration::from_secs(10), "{took:?}");
         assert_eq!(place.moved(), Some((lan.address(7), lan.address(20))));
         print(&mut place, "receipt").await;
+        // It stays known there when it is switched off and on.
+        hand.give();
+        while place.open(limits, &clock).await.is_ok() {}
+        assert_eq!(place.moved(), None);
+        let _hand = lan.on(20, &receipt).await;
+        until_open(&mut place, &clock).await;
+        assert_eq!(place.moved(), Some((lan.address(7), lan.address(20))));
         assert_eq!(receipt.papers().len(), 2);
-        let connected = foreign.accept();
-        assert!(connected.is_err_and(|none| none.kind() == std::io::ErrorKind::WouldBlock), "a stranger's port");
+        nobody_called(&foreign);
+    });
+}
+
+#[test]
+fn f22_printers_behind_one_repeater_are_never_taken_for_each_other() {
+    story(async {
+        let lan = Lan::new(6).await;
+        let kitchen = printer("kitchen");
+        let hand = lan.on(7, &kitchen).await;
+        let bar = lan.foreign(8);
+        // Both answer with the repeater's hardware: that is nobody's identity.
+        lan.know(&[(7, KITCHEN), (8, KITCHEN)]);
+        let mut place = lan.printer_at(7);
+        print(&mut place, "kitchen").await;
+        assert_eq!(place.mac(), None);
+        // The bar's was off when the hardware was learnt, and is known since.
+        lan.know(&[(7, KITCHEN)]);
+        let mut late = lan.printer_at(7);
+        print(&mut late, "kitchen").await;
+        assert_eq!(late.mac(), mac(KITCHEN));
+        lan.know(&[(7, KITCHEN), (8, KITCHEN)]);
+        hand.give();
+        stays_away(&mut place).await;
+        stays_away(&mut late).await;
+        lan.know(&[(8, KITCHEN)]);
+        stays_away(&mut late).await;
+        // The same behind a restart.
+        stays_away(&mut lan.printer_at(7).with_mac(mac(KITCHEN))).await;
+        nobody_called(&bar);
     });
 }
 
@@ -859,21 +927,16 @@ fn f22_a_printer_with_another_address_is_found_by_its_hardware_after_ten_seconds
 fn f22_hardware_that_answers_for_everybody_proves_nothing() {
     story(async {
         let lan = Lan::new(4).await;
-        let (limits, clock) = hurried();
-        let foreign = std::net::TcpListener::bind((lan.at(9), lan.port)).unwrap();
-        foreign.set_nonblocking(true).unwrap();
+        let foreign = lan.foreign(9);
+        let mut place = lan.printer_at(7).with_mac(mac(RECEIPT));
+        assert!(place.open(hurried().0, &Clock::machine()).await.is_err());
         let everybody: Vec<(u8, &str)> = (1..=254).map(|host| (host, RECEIPT)).collect();
         lan.know(&everybody);
-        let mut place = lan.printer_at(7).with_mac(mac(RECEIPT));
-        while clock.now().0 < Duration::from_secs(50) {
-            assert!(matches!(place.open(limits, &clock).await, Err(Loss::NotSent(_))));
-            tokio::task::yield_now().await;
-        }
-        assert!(foreign.accept().is_err() && place.moved().is_none());
+        stays_away(&mut place).await;
         // The table knows nobody: nobody is opened either.
         lan.know(&[]);
-        assert!(matches!(place.open(limits, &clock).await, Err(Loss::NotSent(_))));
-        assert!(foreign.accept().is_err() && place.moved().is_none());
+        stays_away(&mut place).await;
+        nobody_called(&foreign);
     });
 }
 

@@ -75,6 +75,11 @@ pub fn mac_of(table: &Path, host: IpAddr) -> Option<Mac> {
     <[Mac; 1]>::try_from(all).ok().map(|[mac]| mac)
 }
 
+/// The addresses that a piece of hardware has in a table.
+pub fn addresses(table: &Path, mac: Mac) -> impl Iterator<Item = Ipv4Addr> {
+    list(table).into_iter().filter(move |(_, hardware)| *hardware == mac).map(|(address, _)| address)
+}
+
 /// The addresses that a piece of hardware has now, besides those that are known not to serve us: asks for all hosts around an address of a
 /// private network and waits at most two seconds for the first to show up. The caller proves what it finds by opening it.
 pub async fn find(mac: Mac, near: Ipv4Addr, besides: &[Ipv4Addr], table: &Path, clock: &Clock) -> Vec<Ipv4Addr> {
@@ -84,10 +89,8 @@ pub async fn find(mac: Mac, near: Ipv4Addr, besides: &[Ipv4Addr], table: &Path, 
     nudge(near, clock).await;
     let until = clock.now().plus(ANSWER_LIMIT);
     loop {
-        let neighbours = list(table).into_iter().filter(|(address, hardware)| {
-            *hardware == mac && !besides.contains(address) && network(*address) == network(near)
-        });
-        let mut found: Vec<Ipv4Addr> = neighbours.map(|(address, _)| address).collect();
+        let is_near = |at: &Ipv4Addr| network(*at) == network(near) && !besides.contains(at);
+        let mut found: Vec<Ipv4Addr> = addresses(table, mac).filter(is_near).collect();
         if !found.is_empty() || clock.now() >= until {
             found.sort();
             found.dedup();

@@ -74,7 +74,8 @@ impl Node {
         loop {
             let mut ready = ready!(file.poll_read_ready(context))?;
             match ready.try_io(|file| file.get_ref().read(buffer)) {
-                // An empty packet, not the end: wait for the next.
+                // The end of a node that hung up, or an empty packet: then wait for the next.
+                Ok(Ok(0)) if !port::is_up(ready.get_inner()) => return Poll::Ready(Ok(0)),
                 Ok(Ok(0)) => ready.clear_ready(),
                 Ok(read) => return Poll::Ready(read),
                 Err(_would_block) => {}

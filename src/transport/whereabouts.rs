@@ -17,7 +17,7 @@ const AWAY_SPAN: Duration = Duration::from_secs(10);
 const SEEK_GAP: Duration = Duration::from_secs(30);
 /// The longest: a printer that is off all night is no reason to ask a whole network twice a minute.
 const SEEK_GAP_MAX: Duration = Duration::from_secs(300);
-/// The most addresses that one piece of hardware may have: one that answers for everybody is a router, and no proof of anything.
+/// The most addresses that are tried in one search.
 const ADDRESSES_MAX: usize = 2;
 
 /// Where a printer is, and what is known of it.
@@ -25,13 +25,24 @@ pub struct Whereabouts {
     way: Way,
     table: PathBuf,
     mac: Option<Mac>,
+    /// Its hardware answers for other addresses too, as a repeater does: it tells nobody apart.
+    is_shared: bool,
     /// The address that the configured one meant last.
     near: Option<Ipv4Addr>,
     /// Where the printer was found instead, in this run.
-    elsewhere: Option<Ipv4Addr>,
-    away_since: Option<Monotonic>,
+    found: Option<Ipv4Addr>,
+    /// The last opening was there.
+    is_moved: bool,
+    away: Option<Away>,
     seek_at: Monotonic,
     seek_gap: Duration,
+}
+
+/// A printer that does not answer.
+struct Away {
+    since: Monotonic,
+    /// Who had its hardware when it was just gone, and so is somebody else.
+    others: Vec<Ipv4Addr>,
 }
 
 impl Whereabouts {
@@ -41,9 +52,11 @@ impl Whereabouts {
             way,
             table: PathBuf::from(neighbours::TABLE),
             mac: None,
+            is_shared: false,
             near: None,
-            elsewhere: None,
-            away_since: None,
+            found: None,
+            is_moved: false,
+            away: None,
             seek_at: Monotonic::default(),
             seek_gap: SEEK_GAP,
         }
@@ -75,44 +88,41 @@ impl Whereabouts {
 
     /// Forgets the printer: whatever answers at the configured address next is it. A person says so after it was replaced.
     pub fn forget(&mut self) {
-        self.mac = None;
-        self.elsewhere = None;
+        (self.mac, self.is_shared, self.found, self.is_moved) = (None, false, None, false);
     }
 
     /// The configured address and the one where the printer is now, while they differ.
     pub fn moved(&self) -> Option<(Address, Address)> {
         let Way::Address(Address::Tcp { host, port }) = &self.way else { return None };
-        let now = tcp(self.elsewhere?, *port);
+        let now = tcp(self.found.filter(|_| self.is_moved)?, *port);
         Some((Address::Tcp { host: host.clone(), port: *port }, now))
     }
 
     /// Opens the wire to the printer, wherever it is now. `NotSent` with [`Bar::Stranger`]: another device has its address, and it is nowhere
-    /// else. A search takes up to three seconds; the first comes after ten seconds of silence, or at once behind a stranger.
+    /// else. A search takes about three seconds; the first comes after ten seconds of silence, or at once behind a stranger. So does the
+    /// first opening of all, which makes sure that the hardware is the printer's alone.
     pub async fn open(&mut self, limits: Limits, clock: &Clock) -> Result<Wire, Loss> {
         let Way::Address(Address::Tcp { host, port }) = &self.way else {
             return Wire::open_way(&self.way, limits, clock).await;
         };
         let (host, port) = (host.clone(), *port);
-        let opened = match self.open_elsewhere(port, limits, clock).await {
-            Some(wire) => Ok(wire),
+        let opened = match self.open_found(port, limits, clock).await {
+            Some(wire) => Ok((wire, true)),
             None => match self.open_configured(&host, port, limits, clock).await {
-                Ok(wire) => Ok(wire),
-                Err(loss) => self.seek(port, limits, clock, &loss).await.ok_or(loss),
+                Ok(wire) => Ok((wire, false)),
+                Err(loss) => self.seek(port, limits, clock, &loss).await.map(|wire| (wire, true)).ok_or(loss),
             },
         };
+        self.is_moved = opened.as_ref().is_ok_and(|(_, is_moved)| *is_moved);
         if opened.is_ok() {
-            (self.away_since, self.seek_at, self.seek_gap) = (None, Monotonic::default(), SEEK_GAP);
+            (self.away, self.seek_at, self.seek_gap) = (None, Monotonic::default(), SEEK_GAP);
         }
-        opened
+        opened.map(|(wire, _)| wire)
     }
 
     /// Where it was found before, as long as it is still there.
-    async fn open_elsewhere(&mut self, port: u16, limits: Limits, clock: &Clock) -> Option<Wire> {
-        let wire = self.open_proven(self.elsewhere?, port, limits, clock).await;
-        if wire.is_none() {
-            self.elsewhere = None;
-        }
-        wire
+    async fn open_found(&self, port: u16, limits: Limits, clock: &Clock) -> Option<Wire> {
+        self.open_proven(self.found?, port, limits, clock).await
     }
 
     async fn open_configured(&mut self, host: &str, port: u16, limits: Limits, clock: &Clock) -> Result<Wire, Loss> {
@@ -122,38 +132,63 @@ impl Whereabouts {
         self.near = Some(at);
         let wire = Wire::open(&tcp(at, port), limits, clock).await?;
         match (self.mac, neighbours::mac_of(&self.table, IpAddr::V4(at))) {
-            (Some(known), Some(seen)) if known != seen => Err(stranger(at, known, seen)),
-            (None, Some(seen)) => {
-                self.mac = Some(seen);
-                Ok(wire)
-            }
+            (Some(known), Some(seen)) if known != seen => return Err(stranger(at, known, seen)),
+            (None, Some(seen)) if !self.is_shared => self.learn(seen, at, clock).await,
             // Behind a router there is no hardware to see: the address is all there is.
-            (_, Some(_) | None) => Ok(wire),
+            (_, Some(_) | None) => {}
         }
+        self.found = None;
+        Ok(wire)
+    }
+
+    /// Hardware is an identity only while nobody else answers with it.
+    async fn learn(&mut self, seen: Mac, at: Ipv4Addr, clock: &Clock) {
+        self.is_shared = !neighbours::find(seen, at, &[at], &self.table, clock).await.is_empty();
+        self.mac = Some(seen).filter(|_| !self.is_shared);
     }
 
     /// Looks for the known hardware around its last address, where that is due.
     async fn seek(&mut self, port: u16, limits: Limits, clock: &Clock, loss: &Loss) -> Option<Wire> {
         let (now, mac, near) = (clock.now(), self.mac?, self.near?);
-        let since = *self.away_since.get_or_insert(now);
+        let known = [Some(near), self.found];
+        let others = || neighbours::addresses(&self.table, mac).filter(|at| !known.contains(&Some(*at))).collect();
+        let away = self.away.get_or_insert_with(|| Away { since: now, others: others() });
         let is_stranger = matches!(loss, Loss::NotSent(Cause { bar: Some(Bar::Stranger), .. }));
-        if now < self.seek_at || (!is_stranger && now.since(since) < AWAY_SPAN) {
+        if now < self.seek_at || (!is_stranger && now.since(away.since) < AWAY_SPAN) {
             return None;
         }
         self.seek_at = now.plus(self.seek_gap);
         self.seek_gap = self.seek_gap.saturating_mul(2).min(SEEK_GAP_MAX);
-        let mut besides = vec![near];
+        // Two that swapped their addresses were both known before.
+        let mut besides = if is_stranger { Vec::new() } else { away.others.clone() };
+        besides.push(near);
+        let at = self.search(mac, near, besides, port, limits, clock).await;
+        at.map(|(wire, at)| {
+            self.found = Some(at);
+            wire
+        })
+    }
+
+    async fn search(
+        &self,
+        mac: Mac,
+        near: Ipv4Addr,
+        mut besides: Vec<Ipv4Addr>,
+        port: u16,
+        limits: Limits,
+        clock: &Clock,
+    ) -> Option<(Wire, Ipv4Addr)> {
+        let tries_max = besides.len() + ADDRESSES_MAX;
         loop {
             let found = neighbours::find(mac, near, &besides, &self.table, clock).await;
-            // An address that it had once may still stand in the table: the next one counts.
+            // An address that it had once may still stand in the table: the next one counts. More of them prove nothing.
             besides.extend(&found);
-            if found.is_empty() || besides.len() > 1 + ADDRESSES_MAX {
+            if found.is_empty() || besides.len() > tries_max {
                 return None;
             }
             for at in found {
                 if let Some(wire) = self.open_proven(at, port, limits, clock).await {
-                    self.elsewhere = Some(at);
-                    return Some(wire);
+                    return Some((wire, at));
                 }
             }
         }

@@ -134,6 +134,8 @@ impl Wire {
         if !self.is_open() {
             return Err(self.loss("the printer closed the wire".to_owned()));
         }
+        // The runtime looks at its wires between two turns: what was said before the job is heard before it.
+        tokio::task::yield_now().await;
         let mut ear = Ear { heard: Some(heard), is_paused: self.is_paused };
         ear.hear(&std::mem::take(&mut self.said), false);
         let sent = self.send(bytes, true, &mut ear).await;

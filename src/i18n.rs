@@ -546,6 +546,8 @@ const TABLE: &[Row] = &[
         "This printer never answers: did the paper come out?"),
     ("paper_low", "Қағаз таусылуға жақын", "Бумага заканчивается", "The paper is about to end"),
     ("not_printed", "Бұл әлі басып шығарылмаған", "Это ещё не печаталось", "None of this was printed yet"),
+    ("no_printer", "Мұндай принтер жоқ: {detail}", "Нет такого принтера: {detail}", "There is no such printer: {detail}"),
+    ("printer_busy", "Принтер бос емес: сәл күтіңіз", "Принтер занят: подождите немного", "The printer is busy: wait a little"),
     ("no_candidate", "Сынақ бетінде мұндай нөмір жоқ: {detail}", "На пробной странице нет такого номера: {detail}",
         "The test page has no such number: {detail}"),
     ("question.bot_silent", "{bot} боты төлем туралы хабарды бір тәулік қабылдамады: ботты тексеріңіз", "Бот {bot} сутки не принимает уведомление об оплате: проверьте бота",

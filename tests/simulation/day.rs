@@ -128,7 +128,11 @@ impl Day {
             }
             let now = self.sim.now();
             if over_at.is_some_and(|over: Monotonic| now.since(over) >= AFTERMATH) {
-                return;
+                if self.left().is_empty() {
+                    return;
+                }
+                // Asked in the last minutes: it is answered first.
+                over_at = None;
             }
             if now.0 > DAY_MAX {
                 let left = self.left();

@@ -298,10 +298,12 @@ async fn refused(address: &Address) -> String {
 fn a_line_cut_at_any_byte_is_unknown_and_leaves_no_fault() {
     story(async {
         let profile = Profile::narrow(Letters::Pc866);
-        let job = render(&ticket(TicketKind::Addition), &FIRST, &profile);
+        // What was cut in the middle takes its end from the next job: NUL completes it and prints nothing.
+        let free = [&[0; 16][..], b"\x1B@"].concat();
+        let job = [&free[..], &render(&ticket(TicketKind::Addition), &FIRST, &profile)].concat();
         let printer = sandbox(profile.columns);
         let (address, _hand) = served(&printer).await;
-        for cut in (1..job.len()).step_by(7) {
+        for cut in (free.len() + 1..job.len()).step_by(7) {
             printer.cut_connection_after(cut);
             let mut wire = open(&address).await;
             let sent = wire.write_all(&job).await;

@@ -49,11 +49,16 @@ function order(o) {
     <ul>${dishes}</ul><div class="sum">${tenge(o.due / 100)}</div>${acts}</div>`;
 }
 
-const PAPER = { ok: "исправен", paper_out: "нет бумаги", cover_open: "крышка", off: "выключен" };
+const PAPER = { ok: "исправен", paper_low: "бумага на исходе", paper_out: "нет бумаги", cover_open: "крышка", cutter: "нож", offline: "не на связи", silent: "молчит", off: "выключен" };
+function sheet(p, paper, title) {
+  return `<img alt="${title}" loading="lazy" src="/control/printers/${encodeURIComponent(p.name)}/${paper.number}.png"><details><summary class="muted">${title}: текст</summary><pre>${safe(paper.text)}</pre></details>`;
+}
 function printer(p) {
   const switches = Object.entries(PAPER).map(([state, text]) => button("printer/state", { printer: p.name, state }, text, p.state === state ? "on" : "")).join("");
-  const sheet = p.papers ? `<img alt="последний лист" src="/control/printers/${encodeURIComponent(p.name)}/last.png?n=${p.papers}"><details><summary class="muted">текст</summary><pre>${safe(p.text)}</pre></details>` : `<div class="empty">бумаги ещё не было</div>`;
-  return `<div class="printer"><h3>${safe(p.name)} · листов ${p.papers}</h3><div class="choice">${switches}</div><br><div class="tray"></div><div class="sheet">${sheet}</div></div>`;
+  const [last, ...older] = p.newest;
+  const out = last ? sheet(p, last, `лист ${last.number}`) : `<div class="empty">бумаги ещё не было</div>`;
+  const before = older.length ? `<details><summary class="muted">прежние листы</summary>${older.map(paper => sheet(p, paper, `лист ${paper.number}`)).join("")}</details>` : "";
+  return `<div class="printer"><h3>${safe(p.name)} · листов ${p.papers}</h3><div class="choice">${switches}</div><br><div class="tray"></div><div class="sheet">${out}</div>${before}</div>`;
 }
 
 function partner(name, path, calls, luck, args = {}) {
@@ -72,6 +77,8 @@ async function refresh() {
   draw("terminals", s.terminals.map(terminal).join(""));
   draw("orders", s.poster.orders.map(order).join("") || `<div class="empty">В зале пусто. Откройте первый заказ.</div>`);
   draw("printers", s.printers.map(printer).join("") || `<div class="empty">Принтеры не подключены.</div>`);
+  byId("gallery").hidden = !s.samples.length;
+  draw("samples", s.samples.map((title, n) => `<figure><figcaption>${safe(title)}</figcaption><img alt="${safe(title)}" loading="lazy" src="/control/samples/${n}.png"></figure>`).join(""));
   document.querySelectorAll("#modes button").forEach(b => b.classList.toggle("on", b.dataset.mode === s.aipay.mode));
   draw("partners", partner("AiPay", "aipay", [["create", "счёт"], ["get", "чтение"]], s.aipay.luck) + partner("Poster", "poster", [["close", "закрытие"], ["read", "чтение"]], s.poster.luck)
     + s.terminals.map((t, n) => partner(`Терминал ${safe(t.name)}`, "terminal", [["payment", "оплата"], ["status", "статус"]], t.luck, { terminal: n })).join("") + partner("Бот", "bot", [["webhook", "вебхук"]], s.bot.luck));

@@ -23,22 +23,29 @@ const ROWS_MAX: usize = 40;
 /// What "late" means on the page unless it says how late.
 const LATE: Duration = Duration::from_secs(30);
 
+/// How many of the newest papers of a printer the page shows.
+const PAPERS_SHOWN: usize = 4;
+
 /// One sheet that a printer put out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaperView {
+    /// Which one it is.
+    pub number: usize,
     /// What is written on it.
     pub text: String,
-    /// How it looks.
-    pub png: Vec<u8>,
 }
 
 /// A sandbox printer, as the page needs it.
 pub trait PrinterView: Send + Sync {
     /// Its name.
     fn name(&self) -> String;
-    /// The sheets it put out, oldest first.
-    fn papers(&self) -> Vec<PaperView>;
-    /// Its state as a word: `ok`, `paper_out`, `cover_open`, `off`.
+    /// How many sheets it put out in all.
+    fn count(&self) -> usize;
+    /// The newest sheets, the newest first, at most so many.
+    fn newest(&self, most: usize) -> Vec<PaperView>;
+    /// How a sheet looks, as a PNG; `None` when there is no such sheet any more.
+    fn png(&self, number: usize) -> Option<Vec<u8>>;
+    /// Its state as a word: `ok`, `paper_low`, `paper_out`, `cover_open`, `cutter`, `offline`, `silent`, `off`.
     fn state(&self) -> String;
     /// Sets the state; `false` for a word it does not know.
     fn set_state(&self, state: &str) -> bool;
@@ -51,7 +58,8 @@ pub fn router(world: World) -> Router {
         .route("/control.css", get(async || page("text/css; charset=utf-8", include_str!("control.css"))))
         .route("/control.js", get(async || page("text/javascript; charset=utf-8", include_str!("control.js"))))
         .route("/control/state", get(async |State(world): State<Arc<World>>| json(200, &state(&world))))
-        .route("/control/printers/{name}/last.png", get(last_paper))
+        .route("/control/printers/{name}/{paper}", get(paper))
+        .route("/control/samples/{place}", get(sample))
         .route("/control/{partner}/{action}", post(act))
         .with_state(Arc::new(world))
 }
@@ -85,6 +93,7 @@ fn state(world: &World) -> Value {
             "luck": luck(world.bot().faults(), &world.bot().violations()),
         },
         "printers": printers,
+        "samples": world.samples().iter().map(|sample| sample.title.clone()).collect::<Vec<_>>(),
     })
 }
 
@@ -107,9 +116,12 @@ fn terminal_state(terminal: &Terminal) -> Value {
 }
 
 fn printer_state(printer: &dyn PrinterView) -> Value {
-    let papers = printer.papers();
-    let text = papers.last().map(|paper| paper.text.clone()).unwrap_or_default();
-    object!({"name": printer.name(), "state": printer.state(), "papers": papers.len(), "text": text})
+    let newest: Vec<Value> = printer
+        .newest(PAPERS_SHOWN)
+        .iter()
+        .map(|paper| object!({"number": paper.number, "text": paper.text}))
+        .collect();
+    object!({"name": printer.name(), "state": printer.state(), "papers": printer.count(), "newest": newest})
 }
 
 fn mode_word(mode: WebhookMode) -> &'static str {
@@ -122,11 +134,28 @@ fn mode_word(mode: WebhookMode) -> &'static str {
     }
 }
 
-async fn last_paper(State(world): State<Arc<World>>, Path(name): Path<String>) -> Response {
-    let printer = world.printers().into_iter().find(|printer| printer.name() == name);
-    match printer.and_then(|printer| printer.papers().pop()) {
-        Some(paper) => answer(200, "image/png", paper.png),
-        None => plain(404, "no such printer, or no paper yet"),
+/// A paper by its number, `7.png`, or the newest one, `last.png`.
+async fn paper(State(world): State<Arc<World>>, Path((name, paper)): Path<(String, String)>) -> Response {
+    let picture = || {
+        let printer = world.printers().into_iter().find(|printer| printer.name() == name)?;
+        let number = match paper.strip_suffix(".png")? {
+            "last" => printer.newest(1).first()?.number,
+            number => number.parse().ok()?,
+        };
+        printer.png(number)
+    };
+    shown(picture())
+}
+
+async fn sample(State(world): State<Arc<World>>, Path(place): Path<String>) -> Response {
+    let place = place.strip_suffix(".png").and_then(|place| place.parse::<usize>().ok());
+    shown(place.and_then(|place| world.samples().get(place).map(|sample| sample.png.clone())))
+}
+
+fn shown(picture: Option<Vec<u8>>) -> Response {
+    match picture {
+        Some(png) => answer(200, "image/png", png),
+        None => plain(404, "no such paper"),
     }
 }
 

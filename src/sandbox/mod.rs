@@ -78,6 +78,15 @@ impl Default for WorldOptions {
     }
 }
 
+/// A sheet on show: how a document looks on some printer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// What it is, for a person.
+    pub title: String,
+    /// How it looks, as a PNG.
+    pub png: Vec<u8>,
+}
+
 /// One running world. Clones are hands on the same world.
 #[derive(Clone)]
 pub struct World(Arc<Parts>);
@@ -89,6 +98,7 @@ struct Parts {
     terminals: Vec<Arc<Terminal>>,
     bot: Arc<Bot>,
     printers: Mutex<Vec<Arc<dyn PrinterView>>>,
+    samples: Mutex<Arc<[Sample]>>,
     addresses: Addresses,
 }
 
@@ -129,9 +139,9 @@ impl World {
         }
         let addresses =
             Addresses { control: control_at, aipay: aipay_at, poster: poster_at, bot: bot_at, terminals: terminals_at };
-        let printers = Mutex::default();
-        let world =
-            World(Arc::new(Parts { ground: ground.clone(), aipay, poster, terminals, bot, printers, addresses }));
+        let (printers, samples) = (Mutex::default(), Mutex::default());
+        let parts = Parts { ground: ground.clone(), aipay, poster, terminals, bot, printers, samples, addresses };
+        let world = World(Arc::new(parts));
         ground.spawner.start(serve(control, control::router(world.clone()), ground.stop.clone()));
         Ok(world)
     }
@@ -164,6 +174,17 @@ impl World {
     /// Puts a printer on the page.
     pub fn plug_printer(&self, printer: Arc<dyn PrinterView>) {
         self.0.printers.lock().unwrap_or_else(PoisonError::into_inner).push(printer);
+    }
+
+    /// The sheets on show.
+    pub fn samples(&self) -> Arc<[Sample]> {
+        Arc::clone(&self.0.samples.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts sheets on show in place of those that were: title and PNG.
+    pub fn plug_samples(&self, samples: Vec<(String, Vec<u8>)>) {
+        let samples = samples.into_iter().map(|(title, png)| Sample { title, png }).collect();
+        *self.0.samples.lock().unwrap_or_else(PoisonError::into_inner) = samples;
     }
 
     /// The world's time.

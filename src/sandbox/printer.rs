@@ -1,42 +1,62 @@
 //! An ESC/POS printer as a real server on loopback (escpos §3). It understands strictly ([`machine`]): what a real one would garble is a
-//! fault here. It serves one connection at a time, answers status in real time and in sequence, runs out of paper with a job in its
-//! buffer and prints it later, loses its line at a chosen byte, is silent, or off. What it printed can be read and seen ([`Paper`]).
+//! fault here. What it can do is data ([`Model`]): pages, characters of the host's own, pictures, answers, buffer and speed. It runs out
+//! of paper at a chosen byte and has four ways to go on ([`Behaviour`]), loses its line at a chosen byte, is silent, or off. What it
+//! printed can be read and seen ([`Paper`]), whichever way it was sent.
 
 use crate::domain::time::Wall;
 use crate::host::clock::Clock;
-use crate::host::tasks::Stop;
-use std::collections::VecDeque;
+use crate::host::tasks::{Spawner, Stop};
+use crate::transport::wire::Dial;
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard, watch};
 
+mod command;
 mod machine;
+mod model;
 mod picture;
+mod reading;
+mod receiver;
+mod strip;
+mod symbol;
+#[cfg(test)]
+mod tests;
 
-use machine::{Event, Machine, Row};
+pub use model::{Answers, Behaviour, Model, Others, Unknown};
+pub use reading::looks;
+
+use receiver::{Receiver, Worked};
+use strip::Strip;
 
 /// Stops a partner at a point of a story: called with the partner and what just happened, `true` freezes the connection.
 pub type Tripwire = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
 
-/// The receive buffer: a printer that stands takes so much and then makes its line wait.
-const BUFFER_BYTES_MAX: usize = 16 * 1024;
 /// How often a switched-on printer tries to get its port back.
 const LISTEN_GAP: Duration = Duration::from_millis(50);
-/// The most papers kept; the oldest go first.
-const PAPERS_MAX: usize = 1000;
+/// How finely a printer with a speed works.
+const TICKS_A_SECOND: u32 = 50;
+/// What a line inside this process holds on its way, in bytes.
+const LINE_BYTES: usize = 1024;
 
 /// What a printer is up to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Prints and answers.
     Ready,
-    /// Stands without paper: takes bytes into its buffer, reports, prints them after a new roll.
+    /// The same, and reports that the roll ends soon.
+    PaperLow,
+    /// Stands without paper: takes bytes into its buffer, reports; what comes after a new roll is its [`Behaviour`].
     PaperOut,
     /// Stands with an open cover: the same with another reason.
     CoverOpen,
+    /// Stands with a stuck cutter, until the host or a person recovers it.
+    Cutter,
+    /// Stands without a reason.
+    Offline,
     /// Prints and never answers: a one-way printer.
     Silent,
     /// Switched off: refuses connections and forgets its buffer.
@@ -44,10 +64,22 @@ pub enum State {
 }
 
 impl State {
+    /// All of them with their words for the control page.
+    const WORDS: [(State, &str); 8] = [
+        (State::Ready, "ok"),
+        (State::PaperLow, "paper_low"),
+        (State::PaperOut, "paper_out"),
+        (State::CoverOpen, "cover_open"),
+        (State::Cutter, "cutter"),
+        (State::Offline, "offline"),
+        (State::Silent, "silent"),
+        (State::Off, "off"),
+    ];
+
     fn stands(self) -> bool {
         match self {
-            State::PaperOut | State::CoverOpen | State::Off => true,
-            State::Ready | State::Silent => false,
+            State::PaperOut | State::CoverOpen | State::Cutter | State::Offline | State::Off => true,
+            State::Ready | State::PaperLow | State::Silent => false,
         }
     }
 }
@@ -59,16 +91,16 @@ pub struct Paper {
     pub number: usize,
     /// When it was cut.
     pub at: Wall,
-    /// What it says, line by line.
+    /// What it says, line by line, read back from its dots where it was not sent as text.
     pub text: String,
-    columns: usize,
-    rows: Arc<[Row]>,
+    dots: usize,
+    strips: Arc<[Strip]>,
 }
 
 impl Paper {
     /// What it looks like, as a PNG.
     pub fn png(&self) -> Vec<u8> {
-        picture::png(&self.rows, self.columns)
+        picture::png(&[&self.strips], self.dots)
     }
 }
 
@@ -78,56 +110,50 @@ impl fmt::Debug for Paper {
     }
 }
 
+/// Prints bytes on a fresh printer of a model: the text of what came out, its picture as a PNG, and what was wrong.
+pub fn picture_of(bytes: &[u8], model: Model) -> (String, Vec<u8>, Vec<String>) {
+    let mut receiver = Receiver::new(Model { bytes_per_second: 0, ..model });
+    receiver.receive(bytes, State::Ready);
+    let mut left = usize::MAX;
+    while let Worked::Cut(_) = receiver.work(State::Ready, Wall(0), &mut left) {}
+    let mut papers: Vec<&[Strip]> = receiver.papers.iter().map(|paper| &*paper.strips).collect();
+    papers.extend(Some(receiver.machine.strips()).filter(|strips| strips.iter().any(|strip| !strip.is_blank())));
+    let text = papers.iter().map(|strips| reading::text(strips, model.dots)).collect();
+    (text, picture::png(&papers, model.dots), receiver.machine.faults().to_vec())
+}
+
 /// A printer.
 pub struct Printer {
     name: String,
     partner: String,
-    columns: usize,
+    model: Model,
     clock: Clock,
-    inside: Mutex<Inside>,
+    inside: Mutex<Receiver>,
     state: watch::Sender<State>,
     count: watch::Sender<usize>,
-}
-
-struct Inside {
-    machine: Machine,
-    /// Bytes taken and not yet worked off.
-    buffer: VecDeque<u8>,
-    /// The beginning of what may become a real-time request.
-    held: Vec<u8>,
-    /// Answers for the connection.
-    answers: Vec<u8>,
-    papers: VecDeque<Paper>,
-    drawer_pulses: usize,
-    in_job: bool,
-    cut_after_bytes: Option<usize>,
-    tripwire: Option<Tripwire>,
-    frozen: bool,
+    /// One hand works the buffer off, and one connection is served.
+    head: Turn<()>,
+    line: Arc<Turn<()>>,
 }
 
 impl Printer {
-    /// A printer with paper, switched on. `columns` is 48 or 32; its pages are Epson's: 17, 46 and 53.
+    /// A printer with paper, switched on, that can do everything. `columns` is 48, 42 or 32; its pages are Epson's: 17, 46 and 53.
     pub fn new(name: &str, columns: usize, clock: Clock) -> Arc<Printer> {
-        let inside = Inside {
-            machine: Machine::new(columns),
-            buffer: VecDeque::new(),
-            held: Vec::new(),
-            answers: Vec::new(),
-            papers: VecDeque::new(),
-            drawer_pulses: 0,
-            in_job: false,
-            cut_after_bytes: None,
-            tripwire: None,
-            frozen: false,
-        };
+        Printer::model(name, Model::standard(columns), clock)
+    }
+
+    /// A printer of a model, with paper, switched on.
+    pub fn model(name: &str, model: Model, clock: Clock) -> Arc<Printer> {
         Arc::new(Printer {
             name: name.to_owned(),
             partner: format!("printer:{name}"),
-            columns,
+            model,
             clock,
-            inside: Mutex::new(inside),
+            inside: Mutex::new(Receiver::new(model)),
             state: watch::Sender::new(State::Ready),
             count: watch::Sender::new(0),
+            head: Turn::new(()),
+            line: Arc::default(),
         })
     }
 
@@ -136,8 +162,15 @@ impl Printer {
         &self.name
     }
 
-    /// Serves a port until told to stop, one connection after the other.
+    /// Serves a port until told to stop, one connection at a time.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: Stop) {
+        tokio::select! {
+            () = self.drive(&stop) => {}
+            () = self.listen(listener, &stop) => {}
+        }
+    }
+
+    async fn listen(&self, listener: TcpListener, stop: &Stop) {
         let Ok(address) = listener.local_addr() else { return };
         let mut listener = Some(listener);
         let mut state = self.state.subscribe();
@@ -151,7 +184,7 @@ impl Printer {
                         _changed = state.changed() => {}
                         accepted = open.accept() => {
                             if let Ok((stream, _from)) = accepted {
-                                self.converse(stream, &stop).await;
+                                self.attend(stream, &open, stop).await;
                             }
                         }
                     }
@@ -174,8 +207,62 @@ impl Printer {
         }
     }
 
+    /// Serves one connection while others wait at the port or are turned away.
+    async fn attend<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, port: &TcpListener, stop: &Stop) {
+        let turn_away = async {
+            match self.model.others {
+                Others::Wait => stop.wait().await,
+                Others::Refused => while port.accept().await.is_ok() {},
+            }
+        };
+        tokio::select! {
+            () = self.talk(stream, stop) => {}
+            () = turn_away => {}
+        }
+    }
+
     /// Serves one connection over any stream, for example the other end of a serial line, until it closes.
-    pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, stop: &Stop) {
+    pub async fn converse<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, stop: &Stop) {
+        tokio::select! {
+            () = self.drive(stop) => {}
+            () = self.talk(stream, stop) => {}
+        }
+    }
+
+    /// A line to it inside this process, for [`crate::transport::wire::Way::Inside`]; its tasks are the caller's.
+    pub fn dial(self: &Arc<Self>, spawner: &Spawner, stop: &Stop) -> Dial {
+        let (printer, spawner, stop) = (Arc::clone(self), spawner.clone(), stop.clone());
+        let (head, until) = (Arc::clone(self), stop.clone());
+        spawner.start(async move { head.drive(&until).await });
+        Arc::new(move || {
+            let (printer, spawner, stop) = (Arc::clone(&printer), spawner.clone(), stop.clone());
+            Box::pin(async move {
+                let turn = printer.take_turn().await?;
+                let (ours, theirs) = tokio::io::duplex(LINE_BYTES);
+                spawner.start(async move { printer.talk_in_turn(theirs, turn, &stop).await });
+                Ok(ours)
+            })
+        })
+    }
+
+    /// Waits for the line, as a second connection does; refused by a printer that is off, or by one that turns others away.
+    async fn take_turn(&self) -> io::Result<OwnedMutexGuard<()>> {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let line = Arc::clone(&self.line);
+        let turn = match self.model.others {
+            _ if self.state() == State::Off => return Err(refused()),
+            Others::Wait => line.lock_owned().await,
+            Others::Refused => line.try_lock_owned().map_err(|_taken| refused())?,
+        };
+        if self.state() == State::Off { Err(refused()) } else { Ok(turn) }
+    }
+
+    async fn talk_in_turn(&self, stream: DuplexStream, turn: OwnedMutexGuard<()>, stop: &Stop) {
+        self.talk(stream, stop).await;
+        drop(turn);
+    }
+
+    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S, stop: &Stop) {
         let mut state = self.state.subscribe();
         self.lock().begin();
         let mut received = 0;
@@ -229,7 +316,7 @@ impl Printer {
 
     /// What hangs out of it, printed and not cut.
     pub fn strip(&self) -> String {
-        machine::text(self.lock().machine.rows(), self.columns)
+        reading::text(self.lock().machine.strips(), self.model.dots)
     }
 
     /// What it did not understand, or a real one would garble.
@@ -242,6 +329,11 @@ impl Printer {
         self.lock().drawer_pulses
     }
 
+    /// How often the cook was called.
+    pub fn beeps(&self) -> usize {
+        self.lock().beeps
+    }
+
     /// What it is up to.
     pub fn state(&self) -> State {
         *self.state.borrow()
@@ -249,13 +341,25 @@ impl Printer {
 
     /// Takes the paper away, opens the cover, switches it off, puts a new roll in …
     pub fn set_state(&self, state: State) {
-        if state == State::Off {
-            self.lock().power_off();
+        self.change(state);
+        if self.model.bytes_per_second == 0 {
+            self.work(usize::MAX);
         }
-        self.state.send_replace(state);
-        self.work();
-        // A connection that waits must say what became known by the work.
-        self.state.send_modify(|_same| {});
+        self.ring();
+    }
+
+    /// Chooses what becomes of what it holds when it stands.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
+        self.lock().behaviour = behaviour;
+    }
+
+    /// Ends the roll after so many more bytes were worked off, once; requests in real time do not count.
+    pub fn paper_out_after(&self, bytes: usize) {
+        self.lock().paper_out_after = Some(bytes);
+        if bytes == 0 {
+            self.work(usize::MAX);
+            self.ring();
+        }
     }
 
     /// Breaks the next connection after so many received bytes, once.
@@ -270,25 +374,84 @@ impl Printer {
     }
 
     fn receive(&self, bytes: &[u8]) {
-        let state = self.state();
-        let begins = self.lock().receive(bytes, state);
-        if begins {
+        let taken = {
+            let mut inside = self.lock();
+            let state = self.state();
+            inside.receive(bytes, state)
+        };
+        if taken.begins {
             self.trip("bytes");
         }
-        self.work();
-    }
-
-    /// Works the buffer off as far as the state allows.
-    fn work(&self) {
-        while let Some(cut) = self.next_cut() {
-            self.count.send_replace(cut);
-            self.trip("cut");
+        if taken.recovers {
+            self.change(State::Ready);
+        }
+        if self.model.bytes_per_second == 0 {
+            self.work(usize::MAX);
+        } else {
+            self.ring();
         }
     }
 
-    /// Works on to the next cut. A function of its own, so that the lock is free again when the tripwire is asked.
-    fn next_cut(&self) -> Option<usize> {
-        self.lock().work(self.state(), self.clock.wall(), self.columns)
+    /// Works the buffer off at the model's speed until told to stop; at once is done by those who bring bytes.
+    async fn drive(&self, stop: &Stop) {
+        let speed = self.model.bytes_per_second;
+        if speed == 0 {
+            return stop.wait().await;
+        }
+        let step = usize::try_from(speed / TICKS_A_SECOND).unwrap_or(usize::MAX).max(1);
+        let turns = async {
+            let _hand = self.head.lock().await;
+            let mut bell = self.state.subscribe();
+            loop {
+                bell.borrow_and_update();
+                let state = self.state();
+                let bytes = self.lock().due(state).min(step);
+                if bytes == 0 {
+                    // The sender lives in the printer that we hold.
+                    let _rung = bell.changed().await;
+                    continue;
+                }
+                self.clock.sleep(Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX) / speed).await;
+                self.work(bytes);
+                self.ring();
+            }
+        };
+        tokio::select! {
+            () = stop.wait() => {}
+            () = turns => {}
+        }
+    }
+
+    /// Works off so many bytes as far as the state allows.
+    fn work(&self, mut bytes: usize) {
+        loop {
+            match self.next(&mut bytes) {
+                Worked::Idle => return,
+                Worked::Cut(cut) => {
+                    self.count.send_replace(cut);
+                    self.trip("cut");
+                }
+                Worked::PaperEnds => self.change(State::PaperOut),
+            }
+        }
+    }
+
+    /// Works on to the next event. A function of its own, so that the lock is free again when the tripwire is asked.
+    fn next(&self, bytes: &mut usize) -> Worked {
+        let mut inside = self.lock();
+        let state = self.state();
+        inside.work(state, self.clock.wall(), bytes)
+    }
+
+    fn change(&self, state: State) {
+        let mut inside = self.lock();
+        inside.change(self.state(), state);
+        self.state.send_replace(state);
+    }
+
+    /// Wakes the connection, which says what became known, and the head.
+    fn ring(&self) {
+        self.state.send_modify(|_same| {});
     }
 
     fn trip(&self, what: &str) {
@@ -298,7 +461,7 @@ impl Printer {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+    fn lock(&self) -> MutexGuard<'_, Receiver> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -314,129 +477,36 @@ async fn frozen_until_gone<S: AsyncRead + Unpin>(stream: &mut S, stop: &Stop) {
     }
 }
 
-impl Inside {
-    fn begin(&mut self) {
-        self.answers.clear();
-        self.held.clear();
-        self.frozen = false;
-        self.in_job = false;
-        self.machine.drop_incomplete();
-    }
-
-    fn say(&mut self) -> (Vec<u8>, bool) {
-        (if self.frozen { Vec::new() } else { std::mem::take(&mut self.answers) }, self.frozen)
-    }
-
-    /// How much may be read: what the buffer holds, and no further than the byte at which the line breaks.
-    fn room(&self, received: usize) -> usize {
-        let until_break = self.cut_after_bytes.map_or(usize::MAX, |bytes| bytes.saturating_sub(received).max(1));
-        BUFFER_BYTES_MAX.saturating_sub(self.buffer.len()).min(until_break)
-    }
-
-    fn line_breaks(&mut self, received: usize) -> bool {
-        self.cut_after_bytes.take_if(|bytes| received >= *bytes).is_some()
-    }
-
-    fn power_off(&mut self) {
-        self.buffer.clear();
-        self.begin();
-        self.machine.power_off();
-    }
-
-    /// Takes bytes; real-time requests are answered at once, wherever they stand. Tells whether a job begins.
-    fn receive(&mut self, bytes: &[u8], state: State) -> bool {
-        let mut begins = false;
-        for byte in bytes {
-            self.held.push(*byte);
-            match self.held.as_slice() {
-                [0x10] | [0x10, 0x04] => {}
-                [0x10, 0x04, question @ 1..=4] => {
-                    let answer = real_time(*question, state);
-                    self.held.clear();
-                    if state != State::Silent {
-                        self.answers.push(answer);
-                    }
-                }
-                _ => {
-                    begins |= *byte == 0x1B && !self.in_job;
-                    self.in_job |= *byte == 0x1B;
-                    self.buffer.extend(self.held.drain(..));
-                }
-            }
-        }
-        begins
-    }
-
-    /// Works off until a paper is cut, which it tells with their number so far, or nothing is left.
-    fn work(&mut self, state: State, now: Wall, columns: usize) -> Option<usize> {
-        while !state.stands() {
-            match self.machine.take(self.buffer.pop_front()?) {
-                None => {}
-                Some(Event::Answer(answer)) if state != State::Silent => self.answers.extend(answer),
-                Some(Event::Answer(_)) => {}
-                Some(Event::Drawer) => self.drawer_pulses += 1,
-                Some(Event::Cut(rows)) => {
-                    self.in_job = false;
-                    let number = self.papers.back().map_or(0, |paper| paper.number) + 1;
-                    let text = machine::text(&rows, columns);
-                    self.papers.push_back(Paper { number, at: now, text, columns, rows: rows.into() });
-                    if self.papers.len() > PAPERS_MAX {
-                        self.papers.pop_front();
-                    }
-                    return Some(number);
-                }
-            }
-        }
-        None
-    }
-}
-
-/// The answer to `DLE EOT n` (escpos §3.1).
-fn real_time(question: u8, state: State) -> u8 {
-    let (no_paper, open) = (state == State::PaperOut, state == State::CoverOpen);
-    let bit = |holds: bool, bits: u8| if holds { bits } else { 0 };
-    0x12 | match question {
-        1 => bit(no_paper || open, 0x08),
-        2 => bit(open, 0x04) | bit(no_paper, 0x20),
-        4 => bit(no_paper, 0x6C),
-        _ => 0,
-    }
-}
-
-/// Sheets shown on the control page: each is drawn anew whenever the page asks.
-const SHOWN_MAX: usize = 3;
-
 impl crate::sandbox::control::PrinterView for Printer {
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn papers(&self) -> Vec<crate::sandbox::control::PaperView> {
-        let papers = self.papers();
-        let first = papers.len().saturating_sub(SHOWN_MAX);
-        let shown = papers.into_iter().skip(first);
-        shown.map(|paper| crate::sandbox::control::PaperView { text: paper.text.clone(), png: paper.png() }).collect()
+    fn count(&self) -> usize {
+        *self.count.borrow()
+    }
+
+    fn newest(&self, most: usize) -> Vec<crate::sandbox::control::PaperView> {
+        let view =
+            |paper: &Paper| crate::sandbox::control::PaperView { number: paper.number, text: paper.text.clone() };
+        self.lock().papers.iter().rev().take(most).map(view).collect()
+    }
+
+    fn png(&self, number: usize) -> Option<Vec<u8>> {
+        let paper = self.lock().papers.iter().find(|paper| paper.number == number).cloned();
+        paper.map(|paper| paper.png())
     }
 
     fn state(&self) -> String {
-        let word = match self.state() {
-            State::Ready | State::Silent => "ok",
-            State::PaperOut => "paper_out",
-            State::CoverOpen => "cover_open",
-            State::Off => "off",
-        };
-        word.to_owned()
+        let state = self.state();
+        State::WORDS.iter().find(|(known, _)| *known == state).map_or("", |(_, word)| word).to_owned()
     }
 
     fn set_state(&self, state: &str) -> bool {
-        let state = match state {
-            "ok" => State::Ready,
-            "paper_out" => State::PaperOut,
-            "cover_open" => State::CoverOpen,
-            "off" => State::Off,
-            _ => return false,
-        };
-        self.set_state(state);
-        true
+        let known = State::WORDS.iter().find(|(_, word)| *word == state);
+        known.is_some_and(|(known, _)| {
+            self.set_state(*known);
+            true
+        })
     }
 }

@@ -534,8 +534,17 @@ impl PrinterView for OnePrinter {
         "Кухня".to_owned()
     }
 
-    fn papers(&self) -> Vec<PaperView> {
-        vec![PaperView { text: "Лагман".to_owned(), png: b"picture".to_vec() }]
+    fn count(&self) -> usize {
+        3
+    }
+
+    fn newest(&self, most: usize) -> Vec<PaperView> {
+        let papers = [3, 2].map(|number| PaperView { number, text: format!("Лагман {number}") });
+        papers.into_iter().take(most).collect()
+    }
+
+    fn png(&self, number: usize) -> Option<Vec<u8>> {
+        (2..=3).contains(&number).then(|| format!("picture {number}").into_bytes())
     }
 
     fn state(&self) -> String {
@@ -573,8 +582,23 @@ async fn the_control_page_shows_and_moves_the_world() {
     assert_eq!(state["poster"]["orders"][0]["due"], 980_000);
     assert_eq!(state["printers"][0]["state"], "paper_out");
     assert_eq!(state["terminals"][0]["screen"]["screen"], "idle");
-    let paper = stage.http.get(at("control/printers/Кухня/last.png")).send().await.unwrap();
-    assert_eq!(paper.bytes().await.unwrap().as_ref(), b"picture");
+    assert_eq!((&state["printers"][0]["papers"], &state["samples"]), (&json!(3), &json!([])));
+    assert_eq!(state["printers"][0]["newest"][1]["text"], "Лагман 2");
+    stage.world.plug_samples(vec![("Чек, 80 мм".to_owned(), b"sample".to_vec())]);
+    let (_, state) = stage.get(&at("control/state")).await;
+    assert_eq!(state["samples"], json!(["Чек, 80 мм"]));
+    for (path, shown) in [
+        ("printers/Кухня/last.png", Some("picture 3")),
+        ("printers/Кухня/2.png", Some("picture 2")),
+        ("printers/Кухня/1.png", None),
+        ("printers/Бар/last.png", None),
+        ("samples/0.png", Some("sample")),
+        ("samples/1.png", None),
+    ] {
+        let reply = stage.http.get(at(&format!("control/{path}"))).send().await.unwrap();
+        assert_eq!(reply.status(), if shown.is_some() { 200 } else { 404 }, "{path}");
+        assert_eq!(reply.text().await.unwrap(), shown.unwrap_or("no such paper"), "{path}");
+    }
     let form = stage.http.post(at("control/aipay/down")).body("on=true").send().await.unwrap();
     assert_eq!(form.status(), 400, "no page of another origin may act");
 }

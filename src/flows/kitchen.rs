@@ -7,11 +7,8 @@ use crate::domain::order::{Line, Milli, Snapshot};
 use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Ticket, TicketKind, TicketLine};
 use crate::ledger::orders::OrderRow;
-use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob, REROUTED};
+use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob, REROUTED, SUPERSEDED};
 use crate::ledger::{Fault, Tx, View};
-
-/// Why a ticket never comes: a newer one holds what it would have told.
-const SUPERSEDED: &str = "superseded";
 
 /// Queues the tickets of an order: one per station that has something new to cook, and one that takes back what is not to be cooked any
 /// more. A ticket that surely nobody has seen yet gives way to the new one and comes with it.
@@ -117,11 +114,7 @@ fn lines_for(rules: &Rules, station: &Station, now: &Snapshot) -> Vec<TicketLine
 /// The tickets of an order over all stations that came or will come, each once: what another printer does instead is no second one.
 fn live(view: &View<'_>, order: OrderId) -> Result<Vec<JobRow>, Fault> {
     let mut jobs = view.jobs_of(order)?;
-    jobs.retain(|job| {
-        job.document.starts_with("ticket:")
-            && job.instead.is_none()
-            && !(job.state == JobState::Done && job.code() == SUPERSEDED)
-    });
+    jobs.retain(|job| job.document.starts_with("ticket:") && job.instead.is_none() && !job.gave_way());
     Ok(jobs)
 }
 

@@ -273,7 +273,7 @@ fn fetch_back(tx: &Tx<'_>, original: &JobRow) -> Result<bool, Fault> {
     if !stand_in.is_due() || stand_in.state == JobState::Sending {
         return Ok(false);
     }
-    tx.set_job(&stand_in, JobState::Done, stand_in.tries, Some(&Reason::new("superseded", "")))?;
+    tx.set_job(&stand_in, JobState::Done, stand_in.tries, Some(&Reason::new(outbox::SUPERSEDED, "")))?;
     tx.set_job(original, JobState::Queued, stand_in.tries, None)?;
     Ok(true)
 }

@@ -99,7 +99,7 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
     let jobs = view.jobs_of(row.order)?;
     let prints: Vec<Value> = jobs
         .iter()
-        .filter(|job| job.kind == JobKind::Print && job.document != DRAWER)
+        .filter(|job| job.kind == JobKind::Print && job.document != DRAWER && !job.gave_way())
         .map(|job| json!({ "job": job.id, "printer": job.target, "document": job.document, "state": job.state.word() }))
         .collect();
     let question = view.questions_about(row.id)?.pop();

@@ -133,6 +133,9 @@ pub const REROUTED: &str = "rerouted";
 /// Why a print stays suspect: its printer never says anything.
 pub const ONE_WAY: &str = "one_way";
 
+/// Why a print is done without paper: a newer one, or its own printer, took its place.
+pub const SUPERSEDED: &str = "superseded";
+
 /// The document of a job that opens the drawer.
 pub const DRAWER: &str = "drawer";
 
@@ -155,6 +158,11 @@ impl JobRow {
     /// Whether its own printer's worker has to act on it now.
     pub fn is_due(&self) -> bool {
         self.is_open() && !self.is_held_for(&[UNPROVEN, BROKEN_JOB, TOO_OLD, REROUTED])
+    }
+
+    /// Whether another job took its place before anybody saw its paper.
+    pub fn gave_way(&self) -> bool {
+        self.state == JobState::Done && self.code() == SUPERSEDED
     }
 
     /// Whether its paper may be out, on a printer that never says so.

@@ -114,6 +114,10 @@ pub struct PrinterConfig {
     pub device: Device,
     /// What it prints; stations need no role.
     pub roles: Vec<Role>,
+    /// Whether other tills print on it too: then its wire is opened for each job.
+    pub is_shared: bool,
+    /// The printer that does its work while it stands.
+    pub backup: Option<String>,
 }
 
 /// A place in the kitchen that gets tickets.
@@ -424,9 +428,9 @@ fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
     let terminals = many(root, source, "terminal", |section, source| device(section, source, &[]));
     let clouds = many(root, source, "cloud", |section, source| device(section, source, &[]));
     let pos = read_pos(root, source);
-    let printers = many(root, source, "printer", read_printer);
     let names = |devices: Vec<&str>| devices.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let printer_names = names(listed_names(root, "printer"));
+    let printers = many(root, source, "printer", |section, source| read_printer(section, source, &printer_names));
     let cloud_names = names(listed_names(root, "cloud"));
     let stations = many(root, source, "station", |section, source| read_station(section, source, &printer_names));
     let payers = names([listed_names(root, "terminal"), listed_names(root, "cloud")].concat());
@@ -489,7 +493,7 @@ fn read_pos(root: &DeTable<'_>, source: &mut Source<'_>) -> Option<PosConfig> {
     Some(PosConfig { device, poll_s: u32::try_from(poll).unwrap_or(POLL_S_USUAL) })
 }
 
-fn read_printer(section: &mut Section<'_>, source: &mut Source<'_>) -> Option<PrinterConfig> {
+fn read_printer(section: &mut Section<'_>, source: &mut Source<'_>, printers: &[String]) -> Option<PrinterConfig> {
     let words = section.texts(source, "roles").unwrap_or_default();
     let mut roles = Vec::new();
     for word in words {
@@ -501,8 +505,26 @@ fn read_printer(section: &mut Section<'_>, source: &mut Source<'_>) -> Option<Pr
             }
         }
     }
-    let device = device(section, source, &["roles"])?;
-    Some(PrinterConfig { device, roles })
+    let is_shared = section.flag(source, "shared").unwrap_or(false);
+    let backup = read_backup(section, source, printers);
+    let device = device(section, source, &["roles", "shared", "backup"])?;
+    Some(PrinterConfig { device, roles, is_shared, backup })
+}
+
+fn read_backup(section: &mut Section<'_>, source: &mut Source<'_>, printers: &[String]) -> Option<String> {
+    let backup = section.text(source, "backup")?;
+    let own = section.get("name").and_then(|name| name.get_ref().as_str());
+    if own == Some(backup.as_str()) {
+        let cure = "write the name of another [[printer]], or leave the key out";
+        section.fault(source, "backup", "a printer cannot stand in for itself", cure);
+    } else if !printers.contains(&backup) {
+        let cure = match nearest(&backup, printers.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => "add a [[printer]] with this name".to_owned(),
+        };
+        section.fault(source, "backup", format!("there is no printer named {backup:?}"), cure);
+    }
+    Some(backup)
 }
 
 fn read_display(section: &mut Section<'_>, source: &mut Source<'_>, payers: &[String]) -> Option<DisplayConfig> {

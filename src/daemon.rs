@@ -280,8 +280,23 @@ pub fn rules(config: &Config) -> Rules {
             .filter(|printer| printer.roles.contains(&Role::Receipt))
             .map(|printer| printer.device.name.clone())
             .collect(),
+        drawers: config
+            .printers
+            .iter()
+            .filter(|printer| printer.roles.contains(&Role::Receipt) && has_drawer(&printer.device))
+            .map(|printer| printer.device.name.clone())
+            .collect(),
+        backups: config
+            .printers
+            .iter()
+            .filter_map(|printer| Some((printer.device.name.clone(), printer.backup.clone()?)))
+            .collect(),
         pos: config.pos.as_ref().map(|pos| pos.device.name.clone()),
     }
+}
+
+fn has_drawer(printer: &Device) -> bool {
+    printer.keys.get("drawer") == Some(&crate::drivers::Value::Flag(true))
 }
 
 /// Everything that the configuration names, opened but not yet at work.
@@ -289,7 +304,7 @@ struct Devices {
     terminals: Vec<(String, Box<dyn Terminal>)>,
     clouds: Vec<(String, Arc<dyn Cloud>, Door)>,
     pos: Option<(String, Arc<dyn Pos>, Duration)>,
-    printers: Vec<(String, Address, crate::drivers::printer::Profile)>,
+    printers: Vec<printer::Printer>,
     displays: Vec<(String, Address, crate::drivers::display::Panel, Option<String>)>,
     bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
     public_invoices: bool,
@@ -317,7 +332,7 @@ impl Devices {
             devices.add(device, &setup(device)?, None)?;
         }
         for printer in &config.printers {
-            devices.add(&printer.device, &setup(&printer.device)?, None)?;
+            devices.add_printer(printer, &setup(&printer.device)?)?;
         }
         for display in &config.displays {
             devices.add_display(display, &setup(&display.device)?)?;
@@ -345,12 +360,25 @@ impl Devices {
             Build::Pos(build) => {
                 self.pos = Some((name, build(setup).map_err(bad)?, poll.unwrap_or(Duration::from_secs(5))))
             }
-            Build::Printer(build) => {
-                let profile = build(setup).map_err(bad)?;
-                self.printers.push((name, wire_address(device)?, profile));
-            }
-            // Its section says more than every device's: see `add_display`.
-            Build::Display(_) => {}
+            // Their sections say more than every device's: see `add_printer` and `add_display`.
+            Build::Printer(_) | Build::Display(_) => {}
+        }
+        Ok(())
+    }
+
+    fn add_printer(&mut self, printer: &config::PrinterConfig, setup: &Setup) -> Result<(), config::Fault> {
+        let device = &printer.device;
+        if let Build::Printer(build) = device.kind.build {
+            let bad = |cause: crate::drivers::BadSetup| {
+                fault(device, cause.key, &cause.problem, "see the example configuration")
+            };
+            self.printers.push(printer::Printer {
+                name: device.name.clone(),
+                way: wire::Way::Address(wire_address(device)?),
+                profile: build(setup).map_err(bad)?,
+                is_shared: printer.is_shared,
+                identity: format!("{} {}", device.kind.name, device.address),
+            });
         }
         Ok(())
     }
@@ -405,14 +433,11 @@ impl Devices {
             office.devices.set(&name, "cloud", "unknown", "", "");
             hire(workers, &format!("cloud {name}"), cloud::run(office.clone(), name, driver));
         }
-        let printers = self.printers.iter().map(|(name, _, profile)| (name.clone(), profile.clone())).collect();
-        for (name, address, profile) in self.printers {
+        let printers = self.printers.iter().map(|one| (one.name.clone(), one.profile.clone())).collect();
+        for described in self.printers {
+            let name = described.name.clone();
             office.devices.set(&name, "printer", "unknown", "", "");
-            hire(
-                workers,
-                &format!("printer {name}"),
-                printer::run(office.clone(), name, wire::Way::Address(address), profile),
-            );
+            hire(workers, &format!("printer {name}"), printer::run(office.clone(), described));
         }
         for (name, address, panel, terminal) in self.displays {
             office.devices.set(&name, "display", "unknown", "", "");

@@ -10,9 +10,9 @@
 //!
 //! ```text
 //! wiring                  main.rs   daemon
-//! surfaces                http (webhooks api refunds compat counter events health)   cli (run demo sandbox check doctor devices pay queue)
+//! surfaces                http (webhooks api refunds printers compat counter events health)   cli (run demo sandbox check doctor devices print-test pay queue)
 //! hands       async       workers (terminal cloud pos printer display courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
+//! decisions   sync, tx    flows (intake collect settle print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
@@ -47,7 +47,7 @@
 //! 5. [`flows::collect::conclude`] gives the attempt its event through [`domain::attempt::Attempt::apply`]. When it is paid,
 //!    [`flows::settle::paid`] writes the part, the close and the kitchen's tickets down in the same transaction.
 //! 6. [`workers::pos`] looks, closes and looks again ([`flows::settle::look`]); [`flows::settle::receipt`] follows; [`workers::printer`]
-//!    prints between [`flows::settle::print_begin`] and [`flows::settle::print_end`].
+//!    prints between [`flows::print::begin`] and [`flows::print::end`].
 //! 7. What nobody can judge is `unresolved`: a red line, the asking goes on, and after two minutes a named person may answer
 //!    ([`flows::collect::answer`]). Later evidence may still correct it.
 //! 8. Money goes back by [`flows::refund`]: a saga of its own, never more than was paid, never begun twice.

@@ -16,6 +16,7 @@ mod refunds;
 mod schema;
 mod shop;
 mod simulation;
+mod spooler;
 mod terminal;
 mod tidy;
 mod wires;

@@ -66,6 +66,8 @@ impl Table {
             day_ends_min: 360,
             stations: vec![],
             receipt_printers: vec!["receipt".to_owned()],
+            drawers: vec![],
+            backups: Default::default(),
             pos: None,
         };
         Table { ledger, folder, rules, payments: vec![], refunds: vec![], given: 0, got: 0 }

@@ -1282,15 +1282,15 @@ async fn a_printer_that_never_answers_prints_once() {
     shop.printer("receipt").set_state(PrinterState::Silent);
     let order = shop.order();
     let id = shop.pay(order, "cash").await;
-    let is_sent = async || {
+    let is_out = async || {
         let payment = shop.payment(&id).await;
         payment["prints"]
             .as_array()
             .unwrap()
             .iter()
-            .any(|print| print["document"] == "receipt" && print["state"] == "sent")
+            .any(|print| print["document"] == "receipt" && print["state"] == "suspect")
     };
-    shop.until("the receipt is sent", is_sent).await;
+    shop.until("the receipt is out", is_out).await;
     shop.pass(MINUTE, SECOND / 10).await;
     assert_eq!(shop.papers("receipt").len(), 1, "{:?}", shop.papers("receipt"));
     shop.close().await;
@@ -1338,13 +1338,13 @@ async fn a_one_way_printer_that_hangs_up_rudely_gets_no_second_copy() {
     shop.printer("receipt").cut_connection_after(300);
     let order = shop.order();
     let id = shop.pay(order, "cash").await;
-    let is_sent = async || {
+    let is_out = async || {
         let prints = shop.payment(&id).await["prints"].clone();
-        prints.as_array().unwrap().iter().any(|print| print["document"] == "receipt" && print["state"] == "sent")
+        prints.as_array().unwrap().iter().any(|print| print["document"] == "receipt" && print["state"] == "suspect")
     };
-    shop.until("the receipt is sent", is_sent).await;
+    shop.until("the receipt is out", is_out).await;
     shop.pass(MINUTE, SECOND / 10).await;
-    assert!(is_sent().await);
+    assert!(is_out().await);
     assert_eq!(shop.papers("receipt"), Vec::<String>::new(), "not one copy more");
     shop.close().await;
 }

@@ -10,7 +10,7 @@ use kassad::domain::order::{Line, Milli, Snapshot, Tender};
 use kassad::domain::outcome::Reason;
 use kassad::domain::time::Wall;
 use kassad::flows::collect::{self, Plan};
-use kassad::flows::{Rules, Station, reconcile, settle};
+use kassad::flows::{Rules, Station, print, reconcile, settle};
 use kassad::host::ids::Ids;
 use kassad::ledger::attempts::AttemptRow;
 use kassad::ledger::orders::PartState;
@@ -81,6 +81,8 @@ fn rules() -> Rules {
         day_ends_min: 360,
         stations: vec![Station { name: "Цех".to_owned(), printer: "hot".to_owned(), workshop: None }],
         receipt_printers: vec!["receipt".to_owned()],
+        drawers: vec![],
+        backups: Default::default(),
         pos: Some("poster".to_owned()),
     }
 }
@@ -368,16 +370,16 @@ fn a_print_that_cannot_be_read_is_held_for_a_person_and_the_next_one_is_due() {
     let add = |tx: &Tx<'_>, no, body| tx.add_job(&job(no, body)).map(Option::unwrap);
     let bad = shop.ledger.decide(NOW, |tx| add(tx, 1, "{\"receipt\":")).unwrap();
     let next = shop.ledger.decide(NOW, |tx| add(tx, 2, "{}")).unwrap();
-    assert_eq!(shop.ledger.decide(NOW, |tx| settle::print_begin(tx, bad)).unwrap(), None);
+    assert_eq!(shop.ledger.decide(NOW, |tx| print::begin(tx, bad)).unwrap(), None);
     let held = shop.ledger.view().job(bad).unwrap();
     assert!(held.waits_for_a_person(), "{held:?}");
     assert_eq!(shop.questions(), ["print"]);
     assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, next);
     // Out of paper is no reason to step aside: it resumes by itself, in its turn.
-    let paper = settle::Printed::Held(Reason::new("paper_out", ""));
-    shop.ledger.decide(NOW, |tx| settle::print_end(tx, next, &paper)).unwrap();
+    let paper = print::Printed::Held(Reason::new("paper_out", ""));
+    shop.ledger.decide(NOW, |tx| print::end(tx, next, &paper)).unwrap();
     assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, next);
-    shop.ledger.decide(NOW, |tx| settle::retry(tx, bad)).unwrap();
+    shop.ledger.decide(NOW, |tx| print::retry(tx, bad)).unwrap();
     assert_eq!(shop.ledger.view().next_print("receipt").unwrap().unwrap().id, bad, "a person takes it up again");
 }
 
@@ -614,10 +616,10 @@ fn f21_an_answered_print_waits_no_more() {
     shop.ledger.decide(NOW, |tx| settle::receipt(tx, &rules, row.order)).unwrap();
     let job = shop.ledger.view().jobs_of(row.order).unwrap().into_iter().find(|job| job.document == "receipt").unwrap();
     for copy in 1..=3 {
-        let begun = shop.ledger.decide(NOW, |tx| settle::print_begin(tx, job.id)).unwrap().unwrap();
+        let begun = shop.ledger.decide(NOW, |tx| print::begin(tx, job.id)).unwrap().unwrap();
         assert_eq!(begun.1.copy, copy);
-        let lost = settle::Printed::Suspect(Reason::new("no_proof", ""));
-        shop.ledger.decide(NOW, |tx| settle::print_end(tx, job.id, &lost)).unwrap();
+        let lost = print::Printed::Suspect(Reason::new("no_proof", ""));
+        shop.ledger.decide(NOW, |tx| print::end(tx, job.id, &lost)).unwrap();
     }
     assert!(shop.ledger.view().job(job.id).unwrap().waits_for_a_person());
     assert_eq!(shop.questions(), vec!["print".to_owned()]);

@@ -30,6 +30,22 @@ struct Old {
 }
 
 impl Old {
+    /// The same ledger, with its chain from where it stands.
+    fn going_on(connection: Connection) -> Old {
+        let sql = "SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1";
+        let head = connection.query_row(sql, [], |row| Ok(Head { seq: row.get(0)?, hash: row.get(1)? })).unwrap();
+        Old { connection, head }
+    }
+
+    fn refund(&mut self, id: i64, attempt: i64, [way, via, state]: [&str; 3], amount: i64, proof: Option<&str>) {
+        self.record("refund", id, &json!({ "state": "planned", "amount": amount }));
+        let seq = self.record("refund", id, &json!({ "state": state, "was": "planned" }));
+        let sql = "INSERT INTO refunds (id, attempt, no, way, via, amount, who, because, state, proof, watched, created, changed, seq)
+                   VALUES (?1, ?2, 1, ?3, ?4, ?5, 'Айгерім', 'return', ?6, ?7, ?8, ?9, ?9, ?10)";
+        let values = (id, attempt, way, via, amount, state, proof, state != "done", OPENED, seq);
+        self.connection.execute(sql, values).unwrap();
+    }
+
     fn record(&mut self, kind: &str, subject: i64, entry: &Value) -> i64 {
         let (at, entry) = (OPENED + self.head.seq * 1000, entry.to_string());
         self.head = self.head.next(at, kind, subject, &entry);
@@ -241,6 +257,21 @@ fn version_2() -> Connection {
     connection
 }
 
+/// Version 3 as a ledger of version 2 that lived on in it: money went back, in cash and on the terminal, and one of them is unclear.
+fn version_3() -> Connection {
+    let connection = version_2();
+    connection.execute_batch(STEPS[2]).unwrap();
+    connection.execute_batch("PRAGMA user_version = 3").unwrap();
+    let mut old = Old::going_on(connection);
+    old.refund(1, 1, ["cash", "", "done"], 100_000, Some("{\"by\":\"Мария\"}"));
+    old.refund(2, 10, ["terminal", "till1", "unresolved"], 50_000, None);
+    let asked = old.record("question", 4, &json!({ "state": "open", "code": "refund_unclear", "args": [] }));
+    let sql =
+        "INSERT INTO questions (id, code, args, asked, seq, refund) VALUES (4, 'refund_unclear', '[]', ?1, ?2, 2)";
+    old.connection.execute(sql, (OPENED, asked)).unwrap();
+    old.connection
+}
+
 fn tables(connection: &Connection) -> Vec<String> {
     let mut query = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").unwrap();
     query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -300,6 +331,8 @@ fn rules() -> Rules {
         day_ends_min: 360,
         stations: vec![],
         receipt_printers: vec!["receipt".to_owned()],
+        drawers: vec![],
+        backups: Default::default(),
         pos: Some("poster".to_owned()),
     }
 }
@@ -308,7 +341,7 @@ fn rules() -> Rules {
 fn each_old_version_has_its_fixture() {
     if std::env::var_os("KASSAD_BLESS").is_some() {
         // Only a version that has none yet: a fixture is history.
-        for (version, built) in [(1, version_1()), (2, version_2())] {
+        for (version, built) in [(1, version_1()), (2, version_2()), (3, version_3())] {
             if !fixture(version).exists() {
                 std::fs::write(fixture(version), dump(&built)).unwrap();
             }
@@ -323,6 +356,7 @@ fn each_old_version_has_its_fixture() {
 fn the_fixtures_are_what_their_builders_say() {
     assert_eq!(std::fs::read_to_string(fixture(1)).unwrap(), dump(&version_1()));
     assert_eq!(std::fs::read_to_string(fixture(2)).unwrap(), dump(&version_2()));
+    assert_eq!(std::fs::read_to_string(fixture(3)).unwrap(), dump(&version_3()));
 }
 
 #[test]

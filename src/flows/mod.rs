@@ -3,10 +3,12 @@
 
 use crate::domain::time::Wall;
 use jiff::tz::TimeZone;
+use std::collections::BTreeMap;
 
 pub mod collect;
 pub mod intake;
 pub mod kitchen;
+pub mod print;
 pub mod reconcile;
 pub mod refund;
 pub mod settle;
@@ -35,6 +37,10 @@ pub struct Rules {
     pub stations: Vec<Station>,
     /// Printers that print the guest's receipt.
     pub receipt_printers: Vec<String>,
+    /// Printers whose drawer opens when cash was paid.
+    pub drawers: Vec<String>,
+    /// Which printer stands in for which.
+    pub backups: BTreeMap<String, String>,
     /// The POS that closes orders of the source `pos`, by its name in the configuration.
     pub pos: Option<String>,
 }

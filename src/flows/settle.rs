@@ -1,26 +1,23 @@
 //! What follows from money: the part, the close in the POS, the guest's receipt, the kitchen's tickets, the bot's notice. Everything is
 //! written down as jobs in the transaction that made the attempt `paid`, so that no crash can come between.
 
-use super::{Rules, collect, kitchen, refund};
+use super::{Rules, collect, kitchen, print, refund};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, JobId, OrderId};
 use crate::domain::money::Tiyn;
 use crate::domain::order::{PosOrder, PosStanding, Snapshot, Tender};
 use crate::domain::outcome::Reason;
-use crate::domain::paper::{Document, Imprint, PaymentLine, Receipt};
+use crate::domain::paper::{Document, PaymentLine, Receipt};
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::orders::{Closing, OrderRow, PartState};
-use crate::ledger::outbox::{self, JobKind, JobRow, JobState, NewJob};
+use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
 use crate::ledger::questions::NewQuestion;
-use crate::ledger::{Fault, Tx, View, refused};
+use crate::ledger::{Fault, Tx, View};
 use serde_json::json;
 
 /// Questions that a person settles by comparing books: nothing of ours goes on by their answer.
 const BOOKS_ONLY: [&str; 6] =
     ["answer_contradicted", "answer_corrected", "claimed_paid", "refund_late", "refund_sum", "pos_return"];
-
-/// Copies of one job that may come out without proof before a person is asked.
-const COPIES_MAX: i64 = 3;
 
 /// An attempt has just become `paid`: its part, its order and everything that must follow.
 pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
@@ -38,6 +35,9 @@ pub fn paid(tx: &Tx<'_>, rules: &Rules, row: &AttemptRow) -> Result<(), Fault> {
     tx.set_part(part.id, part.amount, sum, state)?;
     collect::drop_questions(tx, row)?;
     tell_bot(tx, row)?;
+    if row.tender == Tender::Cash {
+        print::open_drawer(tx, rules, row)?;
+    }
     let order = tx.order(row.order)?;
     let (collected, due) = (collected(tx, order.id)?, order.snapshot.due);
     let about = |code| NewQuestion {
@@ -293,6 +293,8 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
                     // More was being asked for while the close was on its way: what is paid from now on is too much.
                     tx.resnap_order(&order, &seen.snapshot)?;
                 }
+                // Closed with what was paid: its dishes are what the guest paid for, whatever was changed among them meanwhile.
+                feed_change(tx, rules, &order, seen)?;
                 closed(tx, rules, &job, &tx.order(order.id)?, acted)?;
                 return Ok(Look::Closed);
             }
@@ -314,11 +316,23 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
             Ok(Look::Close { cash, cashless })
         }
         PosStanding::Open => {
-            // Changed, or grown and only partly paid so far: the rest is collected first.
+            // Changed, or grown and only partly paid so far: the rest is collected first. What was taken off it is not cooked any more.
+            if seen.snapshot.due <= Tiyn(cash.0 + cashless.0) {
+                feed_change(tx, rules, &order, seen)?;
+            }
             let args = vec![("was", Tiyn(cash.0 + cashless.0).to_string()), ("now", seen.snapshot.due.to_string())];
             question(tx, rules, &job, "order_changed", args)
         }
     }
+}
+
+/// The POS's dishes of a paid order are other ones than those that were paid: the kitchen hears the difference (F24). A list that cannot be
+/// read takes nothing back.
+fn feed_change(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, seen: &PosOrder) -> Result<(), Fault> {
+    if order.snapshot.lines.is_empty() || seen.snapshot.lines.is_empty() || is_same(&order.snapshot, &seen.snapshot) {
+        return Ok(());
+    }
+    kitchen::tickets(tx, rules, order, &seen.snapshot)
 }
 
 fn is_same(asked: &Snapshot, now: &Snapshot) -> bool {
@@ -358,12 +372,8 @@ pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &s
         return Ok(());
     }
     let order = tx.order(order)?;
-    if code == "print" {
-        // The paper is there, or a person writes the order out: nothing comes by itself any more. Missing paper is a retry of its job.
-        for job in tx.jobs_of(order.id)?.iter().filter(|job| job.waits_for_a_person()) {
-            tx.set_job(job, JobState::Sent, job.tries, Some(&Reason::new("seen", who)))?;
-        }
-        return Ok(());
+    if print::QUESTIONS.contains(&code) {
+        return print::answered(tx, order.id, code, who);
     }
     let job =
         tx.jobs_of(order.id)?.into_iter().find(|job| job.kind == JobKind::Close && job.state == JobState::Question);
@@ -462,7 +472,8 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
     let body = serde_json::to_string(&document)?;
     let jobs = tx.jobs_of(order.id)?;
     for printer in &rules.receipt_printers {
-        let earlier = jobs.iter().rfind(|job| job.document == "receipt" && job.target == *printer);
+        let earlier =
+            jobs.iter().rfind(|job| job.document == "receipt" && job.target == *printer && job.instead.is_none());
         let no = match earlier {
             Some(earlier) if is_over(earlier, order.snapshot.due)? => continue,
             Some(earlier) => earlier.no + 1,
@@ -509,97 +520,6 @@ pub fn method_label(method: &str) -> &'static str {
         "cash" => "Наличные / Қолма-қол",
         _ => "Kaspi",
     }
-}
-
-/// A print job is about to be sent: commits that bytes may leave from here on, and says what goes on the paper (I7).
-pub fn print_begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)>, Fault> {
-    let job = tx.job(job)?;
-    if !job.state.is_open() {
-        return Ok(None);
-    }
-    let Ok(document) = serde_json::from_str(&job.body) else {
-        hold_for_a_person(tx, &job, outbox::BROKEN_JOB)?;
-        return Ok(None);
-    };
-    let copy = job.tries + 1;
-    tx.set_job(&job, JobState::Sending, copy, None)?;
-    Ok(Some((document, Imprint { job: job.id.0, copy: u32::try_from(copy).unwrap_or(u32::MAX), instead_of: None })))
-}
-
-/// How a print ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Printed {
-    /// The printer said that it processed everything.
-    Confirmed,
-    /// Everything was accepted; this printer proves nothing.
-    Sent,
-    /// Bytes left us and nobody knows what came out: it is repeated, marked.
-    Suspect(Reason),
-    /// Surely no byte of it left us: it is sent again, unmarked.
-    NotSent(Reason),
-    /// Not begun: the printer says why it cannot.
-    Held(Reason),
-}
-
-/// Writes down how a print ended.
-pub fn print_end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault> {
-    let job = tx.job(job)?;
-    match printed {
-        Printed::Confirmed => came_out(tx, &job, JobState::Confirmed),
-        Printed::Sent => came_out(tx, &job, JobState::Sent),
-        Printed::Suspect(_) if job.tries >= COPIES_MAX => hold_for_a_person(tx, &job, outbox::UNPROVEN),
-        Printed::Suspect(reason) => {
-            tx.set_job(&job, JobState::Suspect, job.tries, Some(&Reason::new(&reason.code, "")))
-        }
-        Printed::NotSent(reason) => {
-            let tries = if job.state == JobState::Sending { (job.tries - 1).max(0) } else { job.tries };
-            tx.set_job(&job, JobState::Queued, tries, Some(&Reason::new(&reason.code, "")))
-        }
-        Printed::Held(reason) => tx.set_job(&job, JobState::Held, job.tries, Some(&Reason::new(&reason.code, ""))),
-    }
-}
-
-/// The paper is there: nobody is asked about this job any more, but about the next of the order that still waits for a person.
-fn came_out(tx: &Tx<'_>, job: &JobRow, state: JobState) -> Result<(), Fault> {
-    tx.set_job(job, state, job.tries, None)?;
-    for question in tx.questions_of(job.order)?.iter().filter(|question| question.code == "print") {
-        tx.answer(question.id, "kassad", "", "printed")?;
-        for other in tx.jobs_of(job.order)?.iter().filter(|job| job.waits_for_a_person()) {
-            ask_about_paper(tx, other)?;
-        }
-    }
-    Ok(())
-}
-
-/// One bad job never blocks its printer: it steps aside until a person takes it up again ([`retry`]).
-fn hold_for_a_person(tx: &Tx<'_>, job: &JobRow, code: &str) -> Result<(), Fault> {
-    tx.set_job(job, JobState::Held, job.tries, Some(&Reason::new(code, "")))?;
-    ask_about_paper(tx, job)
-}
-
-fn ask_about_paper(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
-    let args = vec![("printer", job.target.clone())];
-    tx.ask(&NewQuestion {
-        code: "print",
-        order: Some(job.order),
-        attempt: job.attempt,
-        inbox: None,
-        refund: None,
-        args,
-    })
-}
-
-/// A person wants a job done (again). A print that was out once comes marked.
-pub fn retry(tx: &Tx<'_>, job: JobId) -> Result<JobRow, Fault> {
-    let job = tx.job(job)?;
-    match job.state {
-        JobState::Done => return refused("done", job.document),
-        JobState::Queued | JobState::Sending => {}
-        JobState::Sent | JobState::Confirmed | JobState::Suspect | JobState::Held | JobState::Question => {
-            tx.set_job(&job, JobState::Queued, job.tries, None)?;
-        }
-    }
-    tx.job(job.id)
 }
 
 /// Queues the notice for the bot that asked for the invoice: paid, expired or error, in the cloud's own words.
@@ -674,7 +594,7 @@ pub fn told(tx: &Tx<'_>, job: JobId, accepted: Result<(), Reason>) -> Result<(),
     }
 }
 
-/// A bot refused its notice for too long: a person has to look, and may have it told again ([`retry`]).
+/// A bot refused its notice for too long: a person has to look, and may have it told again ([`print::retry`]).
 pub fn give_up_telling(tx: &Tx<'_>, job: JobId) -> Result<(), Fault> {
     let job = tx.job(job)?;
     if !job.state.is_open() {

@@ -10,7 +10,7 @@ use crate::domain::money::Tiyn;
 use crate::domain::order::{Phone, Snapshot, Tender};
 use crate::domain::outcome::Outcome;
 use crate::flows::collect::{self, Answer, Plan};
-use crate::flows::{reconcile, settle};
+use crate::flows::{print, reconcile};
 use crate::i18n::{self, Lang};
 use crate::ledger::Fault;
 use crate::ledger::attempts::AttemptRow;
@@ -22,6 +22,10 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// Between these two ages, in milliseconds, a ticket on a printer that never says anything is shown for somebody to look: the cook had time
+/// to take it, and it is not yet eaten (F21).
+const UNSEEN_MS: (i64, i64) = (20_000, 15 * 60_000);
 
 /// Payments, jobs or questions in one list.
 const PAYMENTS_MAX: u32 = 200;
@@ -46,6 +50,7 @@ pub fn routes() -> Router<Arc<Faces>> {
         .route("/api/v1/questions/{id}/answer", post(settle_question))
         .route("/api/v1/jobs", get(jobs))
         .route("/api/v1/jobs/{id}/retry", post(retry))
+        .route("/api/v1/jobs/{id}/tick", post(tick))
         .route("/api/v1/day", get(day))
 }
 
@@ -408,9 +413,12 @@ async fn settle_it(asked: &Asked, id: QuestionId, headers: &HeaderMap, body: Bod
 
 async fn jobs(State(faces): State<Arc<Faces>>, uri: Uri, headers: HeaderMap) -> Response {
     let asked = Asked::new(faces, &uri, &headers);
+    let now = asked.faces.office.clock.wall();
     let shown = asked.faces.office.look(|view| {
+        let unseen = view.unseen_tickets(now.plus_ms(-UNSEEN_MS.1), now.plus_ms(-UNSEEN_MS.0))?;
         view.listed_jobs(PAYMENTS_MAX)?
             .iter()
+            .chain(&unseen)
             .map(|job| shape::job(view, job, asked.lang))
             .collect::<Result<Vec<_>, _>>()
     });
@@ -424,7 +432,18 @@ async fn retry(State(faces): State<Arc<Faces>>, Path(id): Path<i64>, uri: Uri, h
 }
 
 async fn retry_it(asked: &Asked, id: JobId) -> Result<Value, Fault> {
-    let row = asked.faces.office.writer.decide(move |tx| settle::retry(tx, id)).await?;
+    let row = asked.faces.office.writer.decide(move |tx| print::retry(tx, id)).await?;
+    asked.faces.office.look(|view| shape::job(view, &row, asked.lang))
+}
+
+async fn tick(State(faces): State<Arc<Faces>>, Path(id): Path<i64>, uri: Uri, headers: HeaderMap) -> Response {
+    let asked = Asked::new(faces, &uri, &headers);
+    let answer = tick_it(&asked, JobId(id)).await.map_err(Problem::from);
+    asked.told(answer)
+}
+
+async fn tick_it(asked: &Asked, id: JobId) -> Result<Value, Fault> {
+    let row = asked.faces.office.writer.decide(move |tx| print::tick(tx, id)).await?;
     asked.faces.office.look(|view| shape::job(view, &row, asked.lang))
 }
 

@@ -138,6 +138,7 @@ mod tests {
         ("/api/v1/events", &["get"]),
         ("/api/v1/jobs", &["get"]),
         ("/api/v1/jobs/{id}/retry", &["post"]),
+        ("/api/v1/jobs/{id}/tick", &["post"]),
         ("/api/v1/orders", &["get"]),
         ("/api/v1/orders/{id}", &["get"]),
         ("/api/v1/payments", &["get", "post"]),

@@ -6,7 +6,7 @@ use crate::domain::money::Tiyn;
 use crate::domain::order::{Line, Milli, Phone, Snapshot};
 use crate::i18n::{self, Lang};
 use crate::ledger::attempts::AttemptRow;
-use crate::ledger::outbox::{JobKind, JobRow};
+use crate::ledger::outbox::{DRAWER, JobKind, JobRow};
 use crate::ledger::questions::QuestionRow;
 use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, View};
@@ -99,7 +99,7 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
     let jobs = view.jobs_of(row.order)?;
     let prints: Vec<Value> = jobs
         .iter()
-        .filter(|job| job.kind == JobKind::Print)
+        .filter(|job| job.kind == JobKind::Print && job.document != DRAWER && !job.gave_way())
         .map(|job| json!({ "job": job.id, "printer": job.target, "document": job.document, "state": job.state.word() }))
         .collect();
     let question = view.questions_about(row.id)?.pop();
@@ -268,6 +268,7 @@ pub fn job(view: View<'_>, row: &JobRow, lang: Lang) -> Result<Value, Fault> {
         "tries": row.tries,
         "order_number": order.snapshot.number,
         "document": row.document,
+        "may_tick": row.is_one_way(),
         "text": text,
     }))
 }

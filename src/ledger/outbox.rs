@@ -36,11 +36,11 @@ pub enum JobState {
     Queued,
     /// Being done; after a restart nobody knows how far it came.
     Sending,
-    /// Bytes left us and this printer proves nothing.
+    /// Bytes left us, and the printer was well afterwards: no proof, a sign.
     Sent,
     /// The printer said that it processed everything.
     Confirmed,
-    /// Bytes left us and the proof did not come: it will be repeated, marked.
+    /// Bytes left us and the proof did not come: it is repeated, marked; with the reason [`ONE_WAY`] only when a person wants it.
     Suspect,
     /// Waits for paper or a person.
     Held,
@@ -112,6 +112,10 @@ pub struct JobRow {
     pub reason: Option<Reason>,
     /// When it was written down.
     pub created: Wall,
+    /// The job of another printer that this one does instead of it.
+    pub instead: Option<JobId>,
+    /// When a person wanted it done (again): its age counts from here.
+    pub wanted: Option<Wall>,
 }
 
 /// Why a print is held for a person: it was out as often as it may be, and nothing proves it.
@@ -120,11 +124,55 @@ pub const UNPROVEN: &str = "unproven";
 /// Why a print is held for a person: its document cannot be read.
 pub const BROKEN_JOB: &str = "broken_job";
 
+/// Why a print is held for a person: it waited for too long to come out unasked.
+pub const TOO_OLD: &str = "too_old";
+
+/// Why a print is held: another printer does it.
+pub const REROUTED: &str = "rerouted";
+
+/// Why a print stays suspect: its printer never says anything.
+pub const ONE_WAY: &str = "one_way";
+
+/// Why a print is done without paper: a newer one, or its own printer, took its place.
+pub const SUPERSEDED: &str = "superseded";
+
+/// The document of a job that opens the drawer.
+pub const DRAWER: &str = "drawer";
+
 impl JobRow {
     /// Whether it is held until a person takes it up again; a job held for paper resumes by itself.
     pub fn waits_for_a_person(&self) -> bool {
-        let code = self.reason.as_ref().map_or("", |reason| reason.code.as_str());
-        self.state == JobState::Held && [UNPROVEN, BROKEN_JOB].contains(&code)
+        self.is_held_for(&[UNPROVEN, BROKEN_JOB, TOO_OLD])
+    }
+
+    /// Whether it is held for one of these reasons.
+    pub fn is_held_for(&self, codes: &[&str]) -> bool {
+        self.state == JobState::Held && codes.contains(&self.code())
+    }
+
+    /// Whether a worker or a person still has to act on it: paper of a one-way printer has come as far as it ever will.
+    pub fn is_open(&self) -> bool {
+        self.state.is_open() && !self.is_one_way()
+    }
+
+    /// Whether its own printer's worker has to act on it now.
+    pub fn is_due(&self) -> bool {
+        self.is_open() && !self.is_held_for(&[UNPROVEN, BROKEN_JOB, TOO_OLD, REROUTED])
+    }
+
+    /// Whether another job took its place before anybody saw its paper.
+    pub fn gave_way(&self) -> bool {
+        self.state == JobState::Done && self.code() == SUPERSEDED
+    }
+
+    /// Whether its paper may be out, on a printer that never says so.
+    pub fn is_one_way(&self) -> bool {
+        self.state == JobState::Suspect && self.code() == ONE_WAY
+    }
+
+    /// Why it stands where it stands; empty when nothing is to be said.
+    pub fn code(&self) -> &str {
+        self.reason.as_ref().map_or("", |reason| reason.code.as_str())
     }
 }
 
@@ -160,10 +208,16 @@ struct Raw {
     body: String,
     reason: Option<String>,
     created: i64,
+    instead: Option<i64>,
+    wanted: Option<i64>,
 }
 
-const COLUMNS: &str =
-    "SELECT id, kind, target, order_id, attempt, document, no, state, tries, body, reason, created FROM jobs";
+const COLUMNS: &str = "SELECT id, kind, target, order_id, attempt, document, no, state, tries, body, reason, created,
+     instead, wanted FROM jobs";
+
+/// What a worker or a person still has to see to, in the words of the index `jobs_open`.
+const OPEN: &str =
+    "state IN ('queued', 'sending', 'suspect', 'held') AND coalesce(reason ->> '$.code', '') <> 'one_way'";
 
 fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
     Ok(Raw {
@@ -179,6 +233,8 @@ fn raw(row: &Row<'_>) -> rusqlite::Result<Raw> {
         body: row.get(9)?,
         reason: row.get(10)?,
         created: row.get(11)?,
+        instead: row.get(12)?,
+        wanted: row.get(13)?,
     })
 }
 
@@ -200,6 +256,8 @@ fn job(raw: Raw) -> Result<JobRow, Fault> {
         tries: raw.tries,
         body: raw.body,
         created: Wall(raw.created),
+        instead: raw.instead.map(JobId),
+        wanted: raw.wanted.map(Wall),
     })
 }
 
@@ -218,40 +276,72 @@ impl View<'_> {
 
     /// The open jobs of one target, oldest first.
     pub fn open_jobs(&self, target: &str, limit: u32) -> Result<Vec<JobRow>, Fault> {
-        let tail = "WHERE target = ?1 AND state IN ('queued', 'sending', 'suspect', 'held') ORDER BY id LIMIT ?2";
-        self.jobs_where(tail, (target, limit))
+        self.jobs_where(&format!("WHERE target = ?1 AND {OPEN} ORDER BY id LIMIT ?2"), (target, limit))
     }
 
-    /// The oldest open job of a printer that does not wait for a person.
+    /// The oldest job that a printer has to do now; the drawer does not wait for paper.
     pub fn next_print(&self, printer: &str) -> Result<Option<JobRow>, Fault> {
-        let tail = "WHERE target = ?1 AND state IN ('queued', 'sending', 'suspect', 'held')
-             AND NOT (state = 'held' AND reason ->> '$.code' IN (?2, ?3)) ORDER BY id LIMIT 1";
-        Ok(self.jobs_where(tail, (printer, UNPROVEN, BROKEN_JOB))?.pop())
+        let tail = format!(
+            "WHERE target = ?1 AND {OPEN} AND NOT (state = 'held' AND reason ->> '$.code' IN (?2, ?3, ?4, ?5))
+             ORDER BY document <> 'drawer', id LIMIT 1"
+        );
+        Ok(self.jobs_where(&tail, (printer, UNPROVEN, BROKEN_JOB, TOO_OLD, REROUTED))?.pop())
+    }
+
+    /// The open jobs of a printer with the moment that their age counts from.
+    pub fn ages(&self, printer: &str) -> Result<Vec<(JobId, Wall)>, Fault> {
+        let sql = format!("SELECT id, coalesce(wanted, created) FROM jobs WHERE target = ?1 AND {OPEN}");
+        let mut query = self.connection.prepare_cached(&sql)?;
+        let ages = query.query_map([printer], |row| Ok((JobId(row.get(0)?), Wall(row.get(1)?))))?;
+        Ok(ages.collect::<Result<_, _>>()?)
+    }
+
+    /// The jobs of a printer that another does instead of it.
+    pub fn rerouted(&self, printer: &str) -> Result<Vec<JobRow>, Fault> {
+        let tail = format!("WHERE target = ?1 AND {OPEN} AND state = 'held' AND reason ->> '$.code' = ?2 ORDER BY id");
+        self.jobs_where(&tail, (printer, REROUTED))
+    }
+
+    /// What other printers did instead of a job, oldest first.
+    pub fn stand_ins(&self, job: JobId) -> Result<Vec<JobRow>, Fault> {
+        self.jobs_where("WHERE instead = ?1 ORDER BY id", [job.0])
     }
 
     /// The open notices for a bot, those that were never refused first; a later one of an attempt waits for the earlier.
     pub fn due_notices(&self, bot: &str, limit: u32) -> Result<Vec<JobRow>, Fault> {
-        let tail = "WHERE target = ?1 AND kind = 'notify' AND state IN ('queued', 'sending', 'suspect', 'held')
+        let tail = format!(
+            "WHERE target = ?1 AND kind = 'notify' AND {OPEN}
              AND NOT EXISTS (SELECT 1 FROM jobs AS earlier WHERE earlier.order_id = jobs.order_id AND earlier.kind = 'notify'
                  AND earlier.target = jobs.target AND earlier.attempt = jobs.attempt AND earlier.id < jobs.id
                  AND earlier.state IN ('queued', 'sending', 'suspect', 'held'))
-             ORDER BY reason IS NOT NULL, id LIMIT ?2";
-        self.jobs_where(tail, (bot, limit))
+             ORDER BY reason IS NOT NULL, id LIMIT ?2"
+        );
+        self.jobs_where(&tail, (bot, limit))
     }
 
     /// All jobs that a worker or a person still has to see to, oldest first.
     pub fn unfinished_jobs(&self, limit: u32) -> Result<Vec<JobRow>, Fault> {
-        self.jobs_where("WHERE state IN ('queued', 'sending', 'suspect', 'held') ORDER BY id LIMIT ?1", [limit])
+        self.jobs_where(&format!("WHERE {OPEN} ORDER BY id LIMIT ?1"), [limit])
     }
 
-    /// What the page shows: jobs that wait for a person first, the newest of them on top, then those that a worker still has to do.
+    /// What the page shows: jobs that wait for a person first, the newest of them on top, then those that a worker still has to do. A
+    /// job that another printer does is shown there.
     pub fn listed_jobs(&self, limit: u32) -> Result<Vec<JobRow>, Fault> {
-        let asked = "(state = 'question' OR state = 'held' AND reason ->> '$.code' IN (?2, ?3))";
+        let asked = "(state = 'question' OR state = 'held' AND reason ->> '$.code' IN (?2, ?3, ?4))";
         let tail = format!(
             "WHERE state IN ('queued', 'sending', 'suspect', 'held', 'question')
+             AND coalesce(reason ->> '$.code', '') NOT IN ('one_way', 'rerouted') AND document <> 'drawer'
              ORDER BY {asked} DESC, CASE WHEN {asked} THEN -id ELSE id END LIMIT ?1"
         );
-        self.jobs_where(&tail, (limit, UNPROVEN, BROKEN_JOB))
+        self.jobs_where(&tail, (limit, UNPROVEN, BROKEN_JOB, TOO_OLD))
+    }
+
+    /// Kitchen paper of printers that never say anything, while it is worth asking whether it came out: written to them between these
+    /// two moments; the newest first.
+    pub fn unseen_tickets(&self, from: Wall, to: Wall) -> Result<Vec<JobRow>, Fault> {
+        let tail = "WHERE state = 'suspect' AND coalesce(reason ->> '$.code', '') = 'one_way' AND document LIKE 'ticket:%'
+             AND (SELECT at FROM journal WHERE journal.seq = jobs.seq) BETWEEN ?1 AND ?2 ORDER BY jobs.seq DESC LIMIT 50";
+        self.jobs_where(tail, (from.0, to.0))
     }
 
     /// The jobs of an order, oldest first.
@@ -290,6 +380,27 @@ impl Tx<'_> {
             ],
         )?;
         Ok(Some(JobId(id)))
+    }
+
+    /// Writes down that another printer does a job, with all that was tried of it so far. Its number is its own, so that it is never
+    /// mistaken for paper of that printer.
+    pub fn add_stand_in(&self, job: &JobRow, printer: &str) -> Result<JobId, Fault> {
+        let id = self.next_id("jobs")?;
+        let entry = json!({ "state": "queued", "kind": job.kind.word(), "target": printer, "document": job.document,
+            "instead": job.id, "tries": job.tries });
+        let seq = self.record("job", id, &entry)?;
+        self.write(
+            "INSERT INTO jobs (id, kind, target, order_id, attempt, document, no, state, tries, body, created, seq, instead, wanted)
+             SELECT ?1, kind, ?2, order_id, attempt, document, -?1, 'queued', tries, body, created, ?3, id, wanted
+             FROM jobs WHERE id = ?4",
+            (id, printer, seq.0, job.id.0),
+        )?;
+        Ok(JobId(id))
+    }
+
+    /// A person wants a job: its age counts from now.
+    pub fn want_job(&self, job: JobId) -> Result<(), Fault> {
+        self.write("UPDATE jobs SET wanted = ?2 WHERE id = ?1", (job.0, self.now().0)).map(drop)
     }
 
     /// Moves a job. Nothing is written when nothing changes: a printer that is off for an hour wears no card.

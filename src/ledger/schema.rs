@@ -3,8 +3,12 @@
 use rusqlite::Connection;
 
 /// One step per version: step `n` leads from version `n` to `n + 1`.
-pub const STEPS: &[&str] =
-    &[include_str!("001_first.sql"), include_str!("002_external_id.sql"), include_str!("003_refunds.sql")];
+pub const STEPS: &[&str] = &[
+    include_str!("001_first.sql"),
+    include_str!("002_external_id.sql"),
+    include_str!("003_refunds.sql"),
+    include_str!("004_stand_ins.sql"),
+];
 
 /// Why a ledger cannot be used.
 #[derive(Debug, thiserror::Error)]

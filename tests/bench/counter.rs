@@ -21,7 +21,8 @@ use kassad::domain::time::Wall;
 use kassad::drivers::printer::{Letters, Profile, Way, render};
 use kassad::drivers::signature;
 use kassad::flows::collect::{self, Plan};
-use kassad::flows::settle::{self, Look, Printed};
+use kassad::flows::print::{self, Printed};
+use kassad::flows::settle::{self, Look};
 use kassad::flows::{Rules, Station};
 use kassad::host::ids::Ids;
 use kassad::host::secret::Secret;
@@ -333,6 +334,8 @@ fn rules() -> Rules {
         day_ends_min: 360,
         stations: vec![station("hot", "1"), station("bar", "2")],
         receipt_printers: vec!["receipt".into()],
+        drawers: vec![],
+        backups: Default::default(),
         pos: Some("poster".into()),
     }
 }
@@ -418,9 +421,9 @@ fn sell(ledger: &mut Ledger, rules: &Rules, number: u64) {
     let jobs = ledger.view().jobs_of(order).unwrap();
     let prints: Vec<_> = jobs.into_iter().filter(|job| job.kind == JobKind::Print).collect();
     assert_eq!(prints.len(), 3);
-    for print in prints {
-        ledger.decide(NOW, |tx| settle::print_begin(tx, print.id)).unwrap().unwrap();
-        ledger.decide(NOW, |tx| settle::print_end(tx, print.id, &Printed::Confirmed)).unwrap();
+    for paper in prints {
+        ledger.decide(NOW, |tx| print::begin(tx, paper.id)).unwrap().unwrap();
+        ledger.decide(NOW, |tx| print::end(tx, paper.id, &Printed::Confirmed)).unwrap();
     }
 }
 

@@ -128,7 +128,11 @@ impl Day {
             }
             let now = self.sim.now();
             if over_at.is_some_and(|over: Monotonic| now.since(over) >= AFTERMATH) {
-                return;
+                if self.left().is_empty() {
+                    return;
+                }
+                // Asked in the last minutes: it is answered first.
+                over_at = None;
             }
             if now.0 > DAY_MAX {
                 let left = self.left();
@@ -223,7 +227,9 @@ impl Day {
                 profile.status = StatusAbilities::NONE;
             }
             let way = wire::Way::Inside(printers::way(&sim, name, answers));
-            start(Box::pin(printer::run(office.clone(), name.to_owned(), way, profile)));
+            let described =
+                printer::Printer { name: name.to_owned(), way, profile, is_shared: false, identity: name.to_owned() };
+            start(Box::pin(printer::run(office.clone(), described)));
         }
         let bot = Bot { name: "bot".to_owned(), webhook_secret: Secret::new(SECRET), dialect: Dialect::A };
         start(Box::pin(courier::run(office.clone(), Box::new(BotWay(sim.clone())), bot)));
@@ -335,6 +341,8 @@ fn rules() -> Rules {
         day_ends_min: 360,
         stations: vec![station("hot", "1"), station("bar", "2")],
         receipt_printers: vec!["receipt".to_owned()],
+        drawers: vec![],
+        backups: Default::default(),
         pos: Some("poster".to_owned()),
     }
 }

@@ -7,7 +7,7 @@ use kassad::domain::attempt::State;
 use kassad::domain::ids::{AttemptId, QuestionId, Seq};
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::Tender;
-use kassad::domain::paper::Document;
+use kassad::domain::paper::{Document, TicketKind, TicketLine};
 use kassad::ledger::attempts::AttemptRow;
 use kassad::ledger::orders::{Closing, OrderRow};
 use kassad::ledger::outbox::{JobKind, JobRow};
@@ -274,6 +274,9 @@ fn last_receipt(books: &Books, order: &OrderRow) -> Option<Tiyn> {
 /// Every paper that is due came out whole; at most one of its copies is not marked as a repeat.
 fn on_paper(books: &Books, world: &mut World) {
     for job in books.jobs.iter().filter(|job| job.kind == JobKind::Print) {
+        if job.gave_way() && !world.papers.iter().any(|paper| paper.job == job.id.0) {
+            continue;
+        }
         let whole = world.papers.iter().filter(|paper| paper.job == job.id.0 && paper.is_whole);
         let (all, unmarked) = (whole.clone().count(), whole.clone().filter(|paper| !paper.is_repeat).count());
         let is_elsewhere = whole.clone().any(|paper| paper.printer != job.target);
@@ -300,9 +303,14 @@ fn cooked_once(books: &Books, world: &mut World) {
     for order in &books.orders {
         let id = &order.snapshot.foreign_id;
         let mut told: BTreeMap<String, i64> = BTreeMap::new();
-        for job in books.jobs.iter().filter(|job| job.order == order.id && job.document.starts_with("ticket:")) {
+        let tickets = |job: &&JobRow| job.order == order.id && job.document.starts_with("ticket:") && !job.gave_way();
+        for job in books.jobs.iter().filter(tickets) {
             if let Ok(Document::Ticket(ticket)) = serde_json::from_str(&job.body) {
-                ticket.lines.iter().for_each(|line| *told.entry(line.name.clone()).or_default() += line.quantity.0);
+                let sign = if ticket.kind == TicketKind::Cancel { -1 } else { 1 };
+                let mut count = |line: &TicketLine| {
+                    *told.entry(line.name.clone()).or_default() += sign * line.quantity.0;
+                };
+                ticket.lines.iter().for_each(&mut count);
             }
         }
         let sale = world.sales[id].clone();

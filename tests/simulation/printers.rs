@@ -1,6 +1,7 @@
 //! Printers as the world has them: they take bytes over a line inside the process, answer questions in real time, print what ends with a
 //! cut, run out of paper with a document in their memory, lose their line at any byte, and some never answer at all.
 
+use super::engine::WORLD;
 use super::plan::{Kind, Mutant};
 use super::world::{Paper, Sim};
 use futures_util::FutureExt;
@@ -13,6 +14,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 /// `печать ` and `ПОВТОР` on page 866.
 const JOB: [u8; 7] = [0xAF, 0xA5, 0xE7, 0xA0, 0xE2, 0xEC, 0x20];
 const REPEAT: [u8; 6] = [0x8F, 0x8E, 0x82, 0x92, 0x8E, 0x90];
+
+/// `GS a` and `DLE DC4` fn 8.
+const UNASKED: [u8; 3] = [0x1D, 0x61, 0x0E];
+const CLEAR: [u8; 10] = [0x10, 0x14, 0x08, 0x01, 0x03, 0x14, 0x01, 0x06, 0x02, 0x08];
+
+/// No question is longer: what follows so many bytes is a document.
+const QUESTION_BYTES: usize = 12;
 
 /// The longest document in bytes, about: where a line may break.
 const DOCUMENT_BYTES: u64 = 900;
@@ -34,7 +42,8 @@ pub fn way(sim: &Sim, name: &'static str, answers: bool) -> Dial {
                 return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "off"));
             }
             let (ours, theirs) = tokio::io::duplex(LINE_BYTES);
-            sim.affair(print(sim.clone(), name, answers, theirs));
+            // The wire is kept: only a document in hand is an affair that must end.
+            sim.0.hand.start(WORLD, print(sim.clone(), name, answers, theirs));
             Ok(ours)
         }
         .boxed()
@@ -54,11 +63,28 @@ fn is_out_for(sim: &Sim, what: &str, from_ms: u64, to_ms: u64) {
 async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStream) {
     // A printer that proves nothing loses its line only while more must follow: later nobody could ever know.
     let most = if answers { DOCUMENT_BYTES } else { LINE_BYTES as u64 };
-    let breaks_at = sim.strikes(Kind::WireCut).then(|| sim.pick("wire cut at", most));
+    let mut breaks_at = sim.strikes(Kind::WireCut).then(|| sim.pick("wire cut at", most));
     let paper = format!("paper {name}");
+    let knows_names = answers && name == "hot";
     let (mut taken, mut document, mut piece) = (0, Vec::new(), [0; 512]);
+    let mut in_hand: Option<InHand> = None;
+    let mut papers = 0;
     while let Ok(count @ 1..) = line.read(&mut piece).await {
         for byte in &piece[..count] {
+            if document.len() == QUESTION_BYTES && in_hand.is_none() {
+                in_hand = Some(InHand::new(&sim));
+                sim.step();
+                if papers > 0 && sim.strikes(Kind::WireCut) {
+                    breaks_at = Some(taken + sim.pick("wire cut at", most));
+                }
+                if papers > 0 && sim.strikes(Kind::PrinterOff) {
+                    is_out_for(&sim, &format!("off {name}"), 5_000, 120_000);
+                }
+            }
+            if is_out(&sim, &format!("off {name}")) {
+                half(&sim, name, &document);
+                return;
+            }
             if breaks_at == Some(taken) {
                 sim.world().tell(&format!("{name}: the line breaks at byte {taken}"));
                 half(&sim, name, &document);
@@ -80,6 +106,21 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
                 }
                 // The daemon may be gone by now.
                 let _heard = line.write_all(&[0x00]).await.is_ok();
+            } else if ends_in_name(&document) {
+                let name = document.split_off(document.len() - 4);
+                document.truncate(document.len() - 7);
+                // One printer of a day knows the better proof; the others swallow the question.
+                if knows_names && !sim.strikes(Kind::NoProof) {
+                    let answer = [&[0x37, 0x22], &name[..], &[0]].concat();
+                    let _heard = line.write_all(&answer).await.is_ok();
+                }
+            } else if document.ends_with(&UNASKED) {
+                document.truncate(document.len() - UNASKED.len());
+            } else if document.ends_with(&CLEAR) {
+                document.clear();
+                if answers {
+                    let _heard = line.write_all(&[0x37, 0x25, 0]).await.is_ok();
+                }
             } else if is_cut(&document) {
                 sim.sleep_ms(400).await;
                 if sim.strikes(Kind::PaperEnds) {
@@ -95,10 +136,33 @@ async fn print(sim: Sim, name: &'static str, answers: bool, mut line: DuplexStre
                 }
                 come_out(&sim, name, &document, true);
                 document.clear();
+                in_hand = None;
+                papers += 1;
             }
         }
     }
     half(&sim, name, &document);
+}
+
+/// A document that a printer has begun to take.
+struct InHand(Sim);
+
+impl InHand {
+    fn new(sim: &Sim) -> InHand {
+        sim.world().affairs += 1;
+        InHand(sim.clone())
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.world().affairs -= 1;
+    }
+}
+
+/// `GS ( H` fn 48 with its four characters.
+fn ends_in_name(document: &[u8]) -> bool {
+    matches!(document, [.., 0x1D, 0x28, 0x48, 6, 0, 0x30, 0x30, _, _, _, _])
 }
 
 fn is_cut(document: &[u8]) -> bool {

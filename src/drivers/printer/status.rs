@@ -131,6 +131,50 @@ impl Question {
     }
 }
 
+/// `GS a`: from now on it tells of changes of its line, errors and paper unasked, and how it is at once; `ESC @` ends that (§3.2).
+pub const TELL_UNASKED: [u8; 3] = [0x1D, 0x61, 0x0E];
+
+/// `DLE DC4` fn 8: throws away what it holds and has not printed, also while it stands (§3.4).
+pub const CLEAR: [u8; 10] = [0x10, 0x14, 0x08, 0x01, 0x03, 0x14, 0x01, 0x06, 0x02, 0x08];
+
+/// Four printable characters that name one copy of a job, for [`tell_when_printed`].
+pub type PrintName = [u8; 4];
+
+/// `GS ( H` fn 48: answered with this name when everything before it is on paper (§3.3).
+pub fn tell_when_printed(name: PrintName) -> Vec<u8> {
+    [&[0x1D, 0x28, 0x48, 6, 0, 0x30, 0x30][..], &name].concat()
+}
+
+/// The name in a block that answers [`tell_when_printed`].
+pub fn printed(head: u8, content: &[u8]) -> Option<PrintName> {
+    match content {
+        [0x22, name @ ..] if head == 0x37 => name.try_into().ok(),
+        _ => None,
+    }
+}
+
+/// Whether a block says that [`CLEAR`] was done.
+pub fn is_cleared(head: u8, content: &[u8]) -> bool {
+    head == 0x37 && content == [0x25]
+}
+
+/// What a printer told unasked (§3.2).
+pub fn unasked(bytes: [u8; 4]) -> Finding {
+    let [state, error, paper, _reserved] = bytes;
+    let rest = Finding { offline: state & 0x08 != 0, cover_open: state & 0x20 != 0, ..Finding::READY };
+    let rest = Finding { cutter: error & 0x08 != 0, error: error & 0x28 != 0, ..rest };
+    Finding {
+        paper: if paper & 0x0C != 0 {
+            Paper::Out
+        } else if paper & 0x03 != 0 {
+            Paper::Low
+        } else {
+            Paper::Enough
+        },
+        ..rest
+    }
+}
+
 /// Whether a byte has the fixed bits of an answer to `DLE EOT n`.
 pub fn is_real_time(byte: u8) -> bool {
     byte & 0x93 == 0x12
@@ -238,6 +282,31 @@ mod tests {
         assert_eq!(trouble(Question::Printer, 0x1A), Some(Some(Trouble::Offline)));
         assert_eq!(trouble(Question::Fence, 0x00), Some(None));
         assert_eq!(trouble(Question::Fence, 0x0C), Some(Some(Trouble::PaperOut)));
+    }
+
+    #[test]
+    fn what_is_told_unasked_names_the_trouble() {
+        let trouble = |bytes| unasked(bytes).trouble();
+        assert_eq!(trouble([0x10, 0x00, 0x00, 0x0F]), None);
+        assert_eq!(unasked([0x10, 0x00, 0x03, 0x00]).paper, Paper::Low);
+        assert_eq!(trouble([0x18, 0x00, 0x0C, 0x00]), Some(Trouble::PaperOut));
+        assert_eq!(trouble([0x38, 0x00, 0x00, 0x00]), Some(Trouble::CoverOpen));
+        assert_eq!(trouble([0x18, 0x08, 0x00, 0x00]), Some(Trouble::Cutter));
+        assert_eq!(trouble([0x18, 0x00, 0x00, 0x00]), Some(Trouble::Offline));
+    }
+
+    #[test]
+    fn the_proof_names_its_copy() {
+        let block = |bytes: &[u8]| match heard(bytes).pop() {
+            Some(Said::Block(head, content)) => (head, content),
+            other => (0, format!("{other:?}").into_bytes()),
+        };
+        let (head, content) = block(b"\x37\x22ab12\0");
+        assert_eq!(printed(head, &content), Some(*b"ab12"));
+        assert_eq!((printed(0x5F, &content), printed(0x37, b"\"ab1"), printed(0x37, b"ab12")), (None, None, None));
+        assert_eq!(tell_when_printed(*b"ab12"), b"\x1D\x28\x48\x06\0\x30\x30ab12");
+        let (head, content) = block(&[0x37, 0x25, 0]);
+        assert!(is_cleared(head, &content) && !is_cleared(0x5F, &content));
     }
 
     #[test]

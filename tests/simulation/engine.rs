@@ -76,6 +76,8 @@ impl Engine {
             if ready.is_empty() {
                 return false;
             }
+            // Who waits for a stop is woken in an order that no seed knows.
+            ready.sort_unstable();
             let place = if ready.len() == 1 { 0 } else { self.chance.below(ready.len() as u64) as usize };
             ready.remove(place)
         };

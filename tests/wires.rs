@@ -2,10 +2,10 @@
 //! under another name or address. A loss is `Unknown` if and only if a byte of the job was accepted.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
 
-use kassad::domain::paper::{Document, Imprint, TestSlip};
+use kassad::domain::paper::{Document, Imprint, Slip};
 use kassad::domain::time::Wall;
 use kassad::drivers::printer::status::{Finding, Question, Trouble};
-use kassad::drivers::printer::{Letters, Profile, render};
+use kassad::drivers::printer::{Letters, Profile, render, samples};
 use kassad::host::clock::Clock;
 use kassad::host::tasks::{Stop, StopHand};
 use kassad::sandbox::plugs::{CH340, Cable, FTDI, Plugs};
@@ -51,11 +51,16 @@ async fn answer(wire: &mut Wire, question: Question) -> Option<Option<Trouble>> 
     bytes.first().and_then(|byte| question.read(*byte)).map(Finding::trouble)
 }
 
+/// A paper that names a shop or a printer.
+fn slip(name: &str) -> Document {
+    let (_, sample) = samples().into_iter().find(|(known, _)| known == "slip").unwrap();
+    let Document::Slip(slip) = sample else { unreachable!() };
+    Document::Slip(Slip { shop: name.to_owned(), ..slip })
+}
+
 /// A paper for a narrow printer.
 fn paper() -> Vec<u8> {
-    let (shop, printer) = ("Дастархан".to_owned(), "receipt".to_owned());
-    let slip = Document::Test(TestSlip { shop, printer, at: "21.11.2026 09:00".to_owned() });
-    render(&slip, &FIRST, &Profile::narrow(Letters::Pc866))
+    render(&slip("Дастархан"), &FIRST, &Profile::narrow(Letters::Pc866))
 }
 
 /// Bytes in which no part looks like another, all 256 values among them.
@@ -778,8 +783,7 @@ fn hurried() -> (Limits, Clock) {
 async fn print(place: &mut Whereabouts, name: &str) {
     let (limits, clock) = hurried();
     let mut wire = place.open(limits, &clock).await.unwrap();
-    let slip = TestSlip { shop: String::new(), printer: name.to_owned(), at: String::new() };
-    let job = render(&Document::Test(slip), &FIRST, &Profile::narrow(Letters::Pc866));
+    let job = render(&slip(name), &FIRST, &Profile::narrow(Letters::Pc866));
     wire.send_job(&job, &mut Vec::new()).await.unwrap();
     wire.ask(Question::Fence.bytes()).await.unwrap();
     assert_eq!(wire.read_some(Duration::from_secs(60)).await.unwrap(), [0x00]);

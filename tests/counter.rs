@@ -1244,6 +1244,119 @@ async fn a_dead_printer_blocks_nobody_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f23_a_dead_kitchen_printer_is_replaced_by_its_backup_and_takes_nothing_twice() {
+    let mut shop = Counter::open().await;
+    shop.stop().await;
+    shop.start_with(&shop.config_with("hot", "backup = \"bar\"")).await;
+    shop.printer("hot").set_state(PrinterState::Off);
+    let order = shop.order();
+    let id = shop.pay(order, "cash").await;
+    shop.until_papers("bar", 2).await;
+    let bar = shop.papers("bar");
+    let replaced: Vec<&String> = bar.iter().filter(|paper| paper.contains("ВМЕСТО")).collect();
+    assert_eq!(replaced.len(), 1, "{bar:?}");
+    assert!(replaced[0].contains("Горячий цех") && !replaced[0].contains(REPEAT), "{}", replaced[0]);
+    let told = shop.get("/api/v1/status?lang=ru").await.body["devices"].to_string();
+    assert!(told.contains("bar"), "the page names where the ticket went: {told}");
+    shop.printer("hot").set_state(PrinterState::Ready);
+    shop.pass(MINUTE, SECOND / 10).await;
+    assert_eq!((shop.papers("hot").len(), shop.papers("bar").len()), (0, 2));
+    let prints = shop.payment(&id).await["prints"].to_string();
+    assert!(!prints.contains("queued") && !prints.contains("held"), "{prints}");
+    // The printer is back: the next order is its own again.
+    let next = shop.order();
+    shop.pay(next, "cash").await;
+    shop.until_papers("hot", 1).await;
+    assert!(!shop.papers("hot")[0].contains("ВМЕСТО"));
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_drawer_opens_once_for_cash_and_never_for_a_card() {
+    let mut shop = Counter::open().await;
+    shop.stop().await;
+    let with_drawer = shop.config_with("receipt", "drawer = true");
+    shop.start_with(&with_drawer).await;
+    let order = shop.order();
+    let id = shop.pay(order, "cash").await;
+    shop.until("the drawer opens", async || shop.printer("receipt").drawer_pulses() == 1).await;
+    shop.until_papers("receipt", 1).await;
+    let card = shop.order();
+    shop.pay(card, "kaspi_terminal").await;
+    shop.until_on_screen().await;
+    assert!(shop.till().guest_pays_qr());
+    shop.until_papers("receipt", 2).await;
+    shop.stop().await;
+    shop.start_with(&with_drawer).await;
+    shop.pass(MINUTE, SECOND / 10).await;
+    assert_eq!(shop.printer("receipt").drawer_pulses(), 1);
+    assert!(shop.is(&id, "paid").await);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ticket_that_proves_nothing_is_listed_for_a_look_and_ticked_by_one_tap() {
+    let shop = Counter::open().await;
+    shop.printer("hot").set_state(PrinterState::Silent);
+    let order = shop.order();
+    shop.pay(order, "cash").await;
+    let unseen = async || {
+        let jobs = shop.get("/api/v1/jobs").await.body["jobs"].as_array().cloned().unwrap_or_default();
+        jobs.into_iter().find(|job| job["may_tick"] == true)
+    };
+    shop.until("somebody is to look", async || unseen().await.is_some()).await;
+    let job = unseen().await.unwrap()["id"].to_string();
+    let said = shop.post(&format!("/api/v1/jobs/{job}/tick"), &json!({})).await;
+    assert_eq!(said.status, 200, "{}", said.text);
+    assert!(unseen().await.is_none());
+    assert_eq!(shop.papers("hot").len(), 1);
+    // Said twice, or of a paper that nobody waits for: nothing happens.
+    let again = shop.post(&format!("/api/v1/jobs/{job}/tick"), &json!({})).await;
+    assert!([200, 409].contains(&again.status), "{}", again.text);
+    assert_eq!(shop.post("/api/v1/jobs/999/tick", &json!({})).await.status, 404);
+    shop.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_line_of_the_test_slip_that_reads_right_is_kept_over_a_restart() {
+    let mut shop = Counter::open().await;
+    // The worker acts on the clock of the house: it goes on while we wait.
+    let asked = async |path: &str, body: Value| {
+        let (path, clock) = (path.to_owned(), shop.pass(MINUTE, SECOND / 10));
+        tokio::join!(shop.post(&path, &body), clock).0
+    };
+    let printed = asked("/api/v1/printers/hot/test", json!({})).await;
+    assert_eq!(printed.status, 200, "{}", printed.text);
+    let candidates = printed.body["candidates"].as_array().cloned().unwrap_or_default();
+    let raster = candidates.last().unwrap()["number"].clone();
+    shop.until_papers("hot", 1).await;
+    for (path, body, status) in [
+        ("/api/v1/printers/nobody/test", json!({}), 404),
+        ("/api/v1/printers/hot/letters", json!({ "number": 99 }), 400),
+        ("/api/v1/printers/hot/letters", json!({ "number": "3" }), 400),
+        ("/api/v1/printers/hot/letters", json!({ "number": -1 }), 400),
+    ] {
+        let said = shop.post(path, &body).await;
+        assert_eq!(said.status, status, "{path} {body}: {}", said.text);
+    }
+    let kept = asked("/api/v1/printers/hot/letters", json!({ "number": raster })).await;
+    assert_eq!(kept.status, 200, "{}", kept.text);
+    shop.power_cut().await;
+    let order = shop.order();
+    shop.pay(order, "cash").await;
+    shop.until_papers("hot", 2).await;
+    let ticket = shop.papers("hot").pop().unwrap();
+    assert!(ticket.contains("НОВЫЙ / ЖАҢА"), "pictures are read back: {ticket}");
+    // The test slip tries pages that this printer has not: its faults are its purpose.
+    assert!(
+        shop.printer("hot").faults().iter().all(|fault| fault.contains("page")),
+        "{:?}",
+        shop.printer("hot").faults()
+    );
+    shop.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn paper_out_holds_the_receipt_until_the_new_roll() {
     let shop = Counter::open().await;
     shop.printer("receipt").set_state(PrinterState::PaperOut);

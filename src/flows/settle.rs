@@ -516,8 +516,8 @@ pub fn method_label(method: &str) -> &'static str {
         "qr" => "Kaspi QR",
         "card" => "Карта (Kaspi POS)",
         "alaqan" => "Kaspi Alaqan",
-        "invoice" => "Kaspi, счёт на телефон",
-        "cash" => "Наличные / Қолма-қол",
+        "invoice" => "Kaspi, шот / счёт",
+        "cash" => "Қолма-қол / Наличные",
         _ => "Kaspi",
     }
 }

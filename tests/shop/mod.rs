@@ -82,6 +82,15 @@ impl Counter {
         self.shop.config(self.folder.path(), ANY_PORT, ANY_PORT).unwrap()
     }
 
+    /// The same with something added to the section of a printer.
+    pub fn config_with(&self, printer: &str, keys: &str) -> Config {
+        self.config();
+        let text = std::fs::read_to_string(self.folder.path().join("kassad.toml")).unwrap();
+        let head = format!("[[printer]]\nname = \"{printer}\"\n");
+        assert!(text.contains(&head));
+        Config::parse(&text.replace(&head, &format!("{head}{keys}\n")), self.folder.path()).unwrap()
+    }
+
     pub fn machine(&self) -> Machine {
         let power = self.power.clone();
         let gate: Gate = Arc::new(move |_| power.load(Ordering::SeqCst));

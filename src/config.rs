@@ -2,7 +2,7 @@
 //! problem and the cure. What a driver's own keys are is told by the registry ([`Kind::keys`]), so a new driver changes nothing here.
 //! Secrets are never values: a key names a file, under `$CREDENTIALS_DIRECTORY` where systemd sets it, else beside the configuration.
 
-use crate::drivers::{Build, KINDS, Key, Kind, Setup, Takes, Value, Vault};
+use crate::drivers::{BadSetup, Build, KINDS, Key, Kind, NoVault, Setup, Takes, Value, Vault};
 use crate::host::clock::Clock;
 use crate::host::secret::{BadSecret, Secret};
 use crate::transport::address::Address;
@@ -646,7 +646,31 @@ fn device(section: &mut Section<'_>, source: &mut Source<'_>, base: &[&str]) -> 
         }
     }
     section.refuse_unknown(source);
-    Some(Device { name: name?, kind, address: address?, keys, secret_files, line: section.line })
+    let device = Device { name: name?, kind, address: address?, keys, secret_files, line: section.line };
+    if let Some(bad) = refused(&device) {
+        let (problem, cure) = bad.problem.split_once(": ").unwrap_or((&bad.problem, "see the example configuration"));
+        section.fault(source, bad.key, problem, cure);
+    }
+    Some(device)
+}
+
+/// What a driver that needs no secret says of its keys: it is built once to see.
+fn refused(device: &Device) -> Option<BadSetup> {
+    let setup = Setup {
+        name: device.name.clone(),
+        address: device.address.clone(),
+        keys: device.keys.clone(),
+        secrets: BTreeMap::new(),
+        vault: Arc::new(NoVault),
+        installation: String::new(),
+        utc_offset_s: 0,
+        clock: Clock::machine(),
+    };
+    match device.kind.build {
+        Build::Printer(build) => build(&setup).err(),
+        Build::Display(build) => build(&setup).err(),
+        Build::Terminal(_) | Build::Cloud(_) | Build::Pos(_) => None,
+    }
 }
 
 /// Looks a kind up and checks that it belongs into this section.

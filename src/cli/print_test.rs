@@ -5,18 +5,15 @@
 use super::client::Client;
 use super::{complain, read_config, say};
 use crate::config::Config;
-use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Imprint, TestSlip};
 use crate::drivers::printer::{self, Candidate, Profile, Way};
-use crate::drivers::{Build, Vault};
+use crate::drivers::{Build, NoVault};
 use crate::host::clock::Clock;
 use crate::i18n::{Lang, sentence};
 use crate::sandbox::printer::gallery::gallery;
 use crate::transport::address::Address;
 use crate::transport::web::Request;
 use crate::transport::wire::{Limits, Wire};
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use serde_json::json;
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::Path;
@@ -111,23 +108,10 @@ fn named(config: &Config, asked: Option<&str>, lang: Lang) -> Result<String, Str
 fn profile(config: &Config, name: &str) -> Result<Profile, String> {
     let printer = config.printers.iter().find(|printer| printer.device.name == name);
     let device = printer.map(|printer| &printer.device).ok_or_else(|| name.to_owned())?;
-    let setup = config.setup(device, Arc::new(Nothing), "", 0, &Clock::machine()).map_err(|fault| fault.problem)?;
+    let setup = config.setup(device, Arc::new(NoVault), "", 0, &Clock::machine()).map_err(|fault| fault.problem)?;
     match device.kind.build {
         Build::Printer(build) => build(&setup).map_err(|bad| format!("{}: {}", bad.key, bad.problem)),
         Build::Terminal(_) | Build::Cloud(_) | Build::Pos(_) | Build::Display(_) => Err(name.to_owned()),
-    }
-}
-
-/// A printer's driver keeps nothing.
-struct Nothing;
-
-impl Vault for Nothing {
-    fn load<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Option<String>> {
-        std::future::ready(None).boxed()
-    }
-
-    fn store<'a>(&'a self, _name: &'a str, _text: String) -> BoxFuture<'a, Result<(), Reason>> {
-        std::future::ready(Ok(())).boxed()
     }
 }
 

@@ -278,6 +278,19 @@ pub trait Vault: Send + Sync {
     fn store<'a>(&'a self, name: &'a str, text: String) -> BoxFuture<'a, Result<(), Reason>>;
 }
 
+/// The vault of a driver that keeps nothing: it forgets what it is given.
+pub struct NoVault;
+
+impl Vault for NoVault {
+    fn load<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Option<String>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn store<'a>(&'a self, _name: &'a str, _text: String) -> BoxFuture<'a, Result<(), Reason>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
 /// Everything a driver is built from: one section of the configuration, its secrets already read.
 #[derive(Clone)]
 pub struct Setup {

@@ -4,7 +4,7 @@
 use crate::config::{self, Config, Device, Role, Tunnel};
 use crate::domain::order::Tender;
 use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
-use crate::flows::{Rules, Station, reconcile};
+use crate::flows::{Rules, Station, print, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::lock::{LockFault, OneDaemon};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How long workers may finish the exchange they are in after the signal to stop.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -126,6 +126,11 @@ impl Daemon {
         let unclear = ledger.decide(machine.clock.wall(), |tx| reconcile::restart(tx, &rules))?;
         if unclear > 0 {
             info!(unclear, "payments are being checked after the restart");
+        }
+        let printers: Vec<String> = config.printers.iter().map(|printer| printer.device.name.clone()).collect();
+        let stranded = ledger.decide(machine.clock.wall(), |tx| print::without_printer(tx, &printers))?;
+        if stranded > 0 {
+            warn!(stranded, "papers wait for printers that the configuration does not name: a person is asked");
         }
         let installation = format!("kassad-{}", ledger.shop());
         let (hand, stop) = Stop::pair();

@@ -236,6 +236,8 @@ const TABLE: &[Row] = &[
         "Which numbered line reads right? Press its number"),
     ("page.letters_kept", "Сақталды: {detail}", "Запомнено: {detail}", "Kept: {detail}"),
     ("page.paper", "Қағаз", "Бумага", "Paper"),
+    ("page.print_it", "Басып шығару", "Напечатать", "Print it"),
+    ("page.not_needed", "Керек емес", "Не нужна", "Not needed"),
     ("page.reprint", "Тағы басып шығару", "Напечатать ещё раз", "Print again"),
     ("print_test.done", "{detail}: басып шығарылды. Төмендегі жолдардың қайсысы дұрыс оқылады?",
         "{detail}: напечатано. Какая из этих строк читается верно?", "{detail}: printed. Which of these lines reads right?"),

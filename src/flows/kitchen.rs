@@ -1,13 +1,13 @@
 //! Kitchen tickets are differences (F23): what the order has now, against what the station may have seen of it. A ticket of which no byte
 //! has left us was seen by nobody: it gives way to the new one.
 
-use super::{Rules, Station};
+use super::{Rules, Station, print};
 use crate::domain::ids::OrderId;
 use crate::domain::order::{Line, Milli, Snapshot};
 use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Ticket, TicketKind, TicketLine};
 use crate::ledger::orders::OrderRow;
-use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob, REROUTED, SUPERSEDED};
+use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob, REROUTED, SUPERSEDED, TOO_OLD};
 use crate::ledger::{Fault, Tx, View};
 
 /// Queues the tickets of an order: one per station that has something new to cook, and one that takes back what is not to be cooked any
@@ -17,15 +17,18 @@ pub fn tickets(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, now: &Snapshot) -> 
     for station in &rules.stations {
         let lines = lines_for(rules, station, now);
         let told = told(tx, order.id, station)?;
-        if difference(lines.clone(), told.net(true)).is_nothing() {
+        let wish = told.is_new_wish(&now.comment);
+        if difference(lines.clone(), told.net(true)).is_nothing() && !wish {
             continue;
         }
         tell_less(tx, &told.unseen)?;
         let kind = if told.seen.is_empty() { TicketKind::New } else { TicketKind::Addition };
         let difference = difference(lines, told.net(false));
         let no = next_no(tx, order.id, station)?;
+        let is_told = difference.is_nothing();
         let parts = [(TicketKind::Cancel, difference.less), (kind, difference.more)];
-        let parts = parts.into_iter().filter(|(_, lines)| !lines.is_empty());
+        // A wish to the order as a whole that came later goes out alone: it may be an allergy.
+        let parts = parts.into_iter().filter(|(part, lines)| !lines.is_empty() || (wish && is_told && *part == kind));
         fresh.extend((no..).zip(parts).map(|(no, (kind, lines))| Fresh { station, no, kind, lines }));
     }
     let earlier = live(tx, order.id)?.len();
@@ -85,6 +88,7 @@ fn tell_less(tx: &Tx<'_>, unseen: &[(JobRow, Ticket)]) -> Result<(), Fault> {
             tx.set_job(&stand_in, JobState::Done, stand_in.tries, Some(&superseded))?;
         }
         tx.set_job(job, JobState::Done, job.tries, Some(&superseded))?;
+        print::gave_way(tx, job)?;
     }
     Ok(())
 }
@@ -132,6 +136,12 @@ struct Told {
 }
 
 impl Told {
+    /// Whether a wish to the whole order is one that the station does not know, of dishes that it knows.
+    fn is_new_wish(&self, comment: &str) -> bool {
+        let mut tickets = self.seen.iter().chain(&self.unseen).peekable();
+        !comment.is_empty() && tickets.peek().is_some() && tickets.all(|(_, ticket)| ticket.comment != comment)
+    }
+
     /// What they let the station cook, with or without those that nobody has seen.
     fn net(&self, with_unseen: bool) -> Vec<TicketLine> {
         let unseen = self.unseen.iter().filter(|_| with_unseen);
@@ -153,7 +163,8 @@ fn told(view: &View<'_>, order: OrderId, station: &Station) -> Result<Told, Faul
     let document = document_of(station);
     let mut told = Told { seen: Vec::new(), unseen: Vec::new() };
     for job in live(view, order)?.into_iter().filter(|job| job.document == document) {
-        if let Document::Ticket(ticket) = serde_json::from_str(&job.body)? {
+        // A body that cannot be read was never printed: a person is asked about it, and its dishes come anew.
+        if let Ok(Document::Ticket(ticket)) = serde_json::from_str(&job.body) {
             let side = if is_unseen(view, &job)? { &mut told.unseen } else { &mut told.seen };
             side.push((job, ticket));
         }
@@ -161,10 +172,11 @@ fn told(view: &View<'_>, order: OrderId, station: &Station) -> Result<Told, Faul
     Ok(told)
 }
 
-/// Whether surely no byte of a ticket has left us, and nobody is asked about it.
+/// Whether surely no byte of a ticket has left us, and nobody has to judge what came of it: one that is only too old gives way.
 fn is_unseen(view: &View<'_>, job: &JobRow) -> Result<bool, Fault> {
     let waits = |job: &JobRow| {
-        job.tries == 0 && !job.waits_for_a_person() && [JobState::Queued, JobState::Held].contains(&job.state)
+        let is_judged = job.waits_for_a_person() && !job.is_held_for(&[TOO_OLD]);
+        job.tries == 0 && !is_judged && [JobState::Queued, JobState::Held].contains(&job.state)
     };
     if !waits(job) || !job.is_held_for(&[REROUTED]) {
         return Ok(waits(job));

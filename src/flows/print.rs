@@ -7,12 +7,15 @@ use crate::domain::outcome::Reason;
 use crate::domain::paper::{Document, Imprint};
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::outbox::{self, DRAWER, JobKind, JobRow, JobState, NewJob};
-use crate::ledger::questions::NewQuestion;
+use crate::ledger::questions::{NewQuestion, QuestionRow};
 use crate::ledger::{Fault, Tx, refused};
 use std::time::Duration;
 
 /// Questions that are about paper.
 pub const QUESTIONS: [&str; 2] = ["print", "print_old"];
+
+/// Why an old paper is done without having been printed: a person said so.
+const NOT_WANTED: &str = "not_wanted";
 
 /// Copies of one job that may come out without proof before a person is asked.
 const COPIES_MAX: i64 = 3;
@@ -71,6 +74,11 @@ pub fn begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)>, Fau
         end_drawer(tx, &job, "restart")?;
         return Ok(None);
     }
+    if job.state == JobState::Sending && job.tries >= COPIES_MAX {
+        // We died over it as often as that: it must not keep us from everything behind it (F20).
+        hold_for_a_person(tx, &job, outbox::UNPROVEN)?;
+        return Ok(None);
+    }
     let instead_of = meant_for(tx, &job, &document)?;
     let copy = job.tries + 1;
     tx.set_job(&job, JobState::Sending, copy, None)?;
@@ -106,6 +114,10 @@ pub fn end(tx: &Tx<'_>, job: JobId, printed: &Printed) -> Result<(), Fault> {
         Printed::Sent => came_out(tx, &job, JobState::Sent, None),
         Printed::OneWay => came_out(tx, &job, JobState::Suspect, Some(&Reason::new(outbox::ONE_WAY, ""))),
         Printed::Suspect(_) if job.tries >= COPIES_MAX => hold_for_a_person(tx, &job, outbox::UNPROVEN),
+        // Cut short as often as that, it is no roll that ended: the next copy would be one more.
+        Printed::Held(_) if job.state == JobState::Sending && job.tries >= COPIES_MAX => {
+            hold_for_a_person(tx, &job, outbox::UNPROVEN)
+        }
         Printed::Suspect(reason) => {
             tx.set_job(&job, JobState::Suspect, job.tries, Some(&Reason::new(&reason.code, "")))
         }
@@ -125,13 +137,23 @@ fn untried(job: &JobRow) -> i64 {
 fn came_out(tx: &Tx<'_>, job: &JobRow, state: JobState, reason: Option<&Reason>) -> Result<(), Fault> {
     tx.set_job(job, state, job.tries, reason)?;
     relieve(tx, job, outbox::REROUTED)?;
-    for question in tx.questions_of(job.order)?.iter().filter(|question| question.code == "print") {
-        tx.answer(question.id, "kassad", "", "printed")?;
-        for other in tx.jobs_of(job.order)?.iter().filter(|job| is_unproven(job)) {
-            ask(tx, other, "print")?;
+    close_questions(tx, job, "print")
+}
+
+/// Nobody is asked about this job any more. A question of an older version names no job: it is about all of its order.
+fn close_questions(tx: &Tx<'_>, job: &JobRow, code: &str) -> Result<(), Fault> {
+    for question in tx.questions_of(job.order)?.iter().filter(|question| question.code == code) {
+        if job_of(question).is_none_or(|id| id == job.id) {
+            tx.answer(question.id, "kassad", "", "printed")?;
         }
     }
     Ok(())
+}
+
+/// The job that a question about paper names.
+pub fn job_of(question: &QuestionRow) -> Option<JobId> {
+    let (_, number) = question.args.iter().find(|(name, _)| name == "job")?;
+    number.parse().ok().map(JobId)
 }
 
 /// What a stand-in did is done for the printer it stood in for.
@@ -161,15 +183,19 @@ fn ask(tx: &Tx<'_>, job: &JobRow, code: &'static str) -> Result<(), Fault> {
         attempt: job.attempt,
         inbox: None,
         refund: None,
-        args: vec![("printer", job.target.clone()), ("order", tx.order(job.order)?.snapshot.number)],
+        args: vec![
+            ("printer", job.target.clone()),
+            ("order", tx.order(job.order)?.snapshot.number),
+            ("job", job.id.0.to_string()),
+        ],
     })
 }
 
-/// A job that was never begun has waited for longer than its document may ([`age_max`]): a person is asked, and the queue goes on. A
+/// A job has waited for longer than its document may ([`age_max`]): a person is asked, and the queue goes on. A
 /// drawer is dropped.
 pub fn ask_if_old(tx: &Tx<'_>, job: JobId) -> Result<(), Fault> {
     let job = tx.job(job)?;
-    if !job.is_due() || ![JobState::Queued, JobState::Held].contains(&job.state) {
+    if !job.is_due() || job.state == JobState::Sending {
         return Ok(());
     }
     if job.document == DRAWER {
@@ -181,15 +207,16 @@ pub fn ask_if_old(tx: &Tx<'_>, job: JobId) -> Result<(), Fault> {
 
 /// A named person settled a question about the paper of an order. What came out unproven is taken as seen; what is too old is not wanted
 /// any more. Missing paper is a [`retry`] of its job.
-pub fn answered(tx: &Tx<'_>, order: OrderId, code: &str, who: &str) -> Result<(), Fault> {
-    for job in tx.jobs_of(order)? {
-        if code == "print" && is_unproven(&job) {
+pub fn answered(tx: &Tx<'_>, order: OrderId, question: &QuestionRow, who: &str) -> Result<(), Fault> {
+    let asked = job_of(question);
+    for job in tx.jobs_of(order)?.into_iter().filter(|job| asked.is_none_or(|id| id == job.id)) {
+        if question.code == "print" && is_unproven(&job) {
             tx.set_job(&job, JobState::Sent, job.tries, Some(&Reason::new("seen", who)))?;
             relieve(tx, &job, outbox::REROUTED)?;
         }
-        if code == "print_old" && job.is_held_for(&[outbox::TOO_OLD]) {
-            tx.set_job(&job, JobState::Done, job.tries, Some(&Reason::new("not_wanted", who)))?;
-            relieve(tx, &job, "not_wanted")?;
+        if question.code == "print_old" && job.is_held_for(&[outbox::TOO_OLD]) {
+            tx.set_job(&job, JobState::Done, job.tries, Some(&Reason::new(NOT_WANTED, who)))?;
+            relieve(tx, &job, NOT_WANTED)?;
         }
     }
     Ok(())
@@ -216,30 +243,46 @@ pub fn tick(tx: &Tx<'_>, job: JobId) -> Result<JobRow, Fault> {
 pub fn retry(tx: &Tx<'_>, job: JobId) -> Result<JobRow, Fault> {
     let job = tx.job(job)?;
     match job.state {
-        JobState::Done => return refused("done", job.document),
+        JobState::Done if job.code() != NOT_WANTED => return refused("done", job.document),
         JobState::Queued | JobState::Sending => {}
         JobState::Held if job.is_held_for(&[outbox::REROUTED]) => drop(fetch_back(tx, &job)?),
-        JobState::Sent | JobState::Confirmed | JobState::Suspect | JobState::Held | JobState::Question => {
+        JobState::Sent
+        | JobState::Confirmed
+        | JobState::Suspect
+        | JobState::Held
+        | JobState::Question
+        | JobState::Done => {
             if job.document == DRAWER {
                 return refused("done", job.document);
             }
             tx.want_job(job.id)?;
             tx.set_job(&job, JobState::Queued, job.tries, None)?;
-            nothing_old(tx, job.order)?;
+            QUESTIONS.iter().try_for_each(|code| close_questions(tx, &job, code))?;
         }
     }
     tx.job(job.id)
 }
 
-/// Nobody is asked about old paper of an order when none is left.
-fn nothing_old(tx: &Tx<'_>, order: OrderId) -> Result<(), Fault> {
-    if tx.jobs_of(order)?.iter().any(|job| job.is_held_for(&[outbox::TOO_OLD])) {
-        return Ok(());
+/// A ticket that was too old gave way to a newer one: nobody is asked about it any more.
+pub fn gave_way(tx: &Tx<'_>, job: &JobRow) -> Result<(), Fault> {
+    close_questions(tx, job, "print_old")
+}
+
+/// Paper that waits for a printer which the configuration does not name any more has no worker: a person is asked (I11).
+pub fn without_printer(tx: &Tx<'_>, printers: &[String]) -> Result<usize, Fault> {
+    let mut found = 0;
+    for job in tx.unfinished_jobs(u32::MAX)? {
+        if job.kind != JobKind::Print || !job.is_due() || printers.contains(&job.target) {
+            continue;
+        }
+        if job.document == DRAWER {
+            end_drawer(tx, &job, "no_printer")?;
+        } else {
+            hold_for_a_person(tx, &job, outbox::UNPROVEN)?;
+        }
+        found += 1;
     }
-    for question in tx.questions_of(order)?.iter().filter(|question| question.code == "print_old") {
-        tx.answer(question.id, "kassad", "", "printed")?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// A printer stands and its work waits: its backup does it (F23). Returns how many jobs went, and where. Only the printer's own worker
@@ -275,6 +318,9 @@ fn fetch_back(tx: &Tx<'_>, original: &JobRow) -> Result<bool, Fault> {
     }
     tx.set_job(&stand_in, JobState::Done, stand_in.tries, Some(&Reason::new(outbox::SUPERSEDED, "")))?;
     tx.set_job(original, JobState::Queued, stand_in.tries, None)?;
+    if stand_in.wanted.is_some() {
+        tx.want_job(original.id)?;
+    }
     Ok(true)
 }
 

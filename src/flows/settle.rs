@@ -372,9 +372,6 @@ pub fn put_right(tx: &Tx<'_>, rules: &Rules, order: OrderId, code: &str, who: &s
         return Ok(());
     }
     let order = tx.order(order)?;
-    if print::QUESTIONS.contains(&code) {
-        return print::answered(tx, order.id, code, who);
-    }
     let job =
         tx.jobs_of(order.id)?.into_iter().find(|job| job.kind == JobKind::Close && job.state == JobState::Question);
     match (code, job) {

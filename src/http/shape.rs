@@ -218,6 +218,7 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
         "since_s": asked_ms / 1000,
         "may_answer": true,
         "choices": choices,
+        "job": crate::flows::print::job_of(row),
     }))
 }
 

@@ -115,12 +115,13 @@ impl View<'_> {
 }
 
 impl Tx<'_> {
-    /// Asks, unless the same is being asked already.
+    /// Asks, unless the same is being asked already. Questions about paper name their job in `args`: there may be several of an order.
     pub fn ask(&self, new: &NewQuestion) -> Result<(), Fault> {
         let same = self
             .connection
             .prepare_cached(
-                "SELECT count(*) FROM questions WHERE answered IS NULL AND code = ?1 AND order_id IS ?2 AND attempt IS ?3 AND inbox IS ?4 AND refund IS ?5",
+                "SELECT count(*) FROM questions WHERE answered IS NULL AND code = ?1 AND order_id IS ?2 AND attempt IS ?3 AND inbox IS ?4 AND refund IS ?5
+                   AND (code NOT IN ('print', 'print_old') OR args = ?6)",
             )?
             .query_row(
                 (
@@ -129,6 +130,7 @@ impl Tx<'_> {
                     new.attempt.map(|id| id.0),
                     new.inbox.map(|id| id.0),
                     new.refund.map(|id| id.0),
+                    serde_json::to_string(&new.args)?,
                 ),
                 |row| row.get::<_, i64>(0),
             )?;

@@ -261,7 +261,9 @@ function drawQuestions() {
       make("button", { onclick: () => answer(question) }, word("page.answer")))));
   draw("notices", rest.map(({ since_s: _, ...question }) => question), () => rest.map((question) => make("div", { class: "notice" },
     make("span", {}, question.text), make("b", {}, ordered(question), question.amount ? money(question.amount) : ""),
-    make("button", { onclick: () => answer(question) }, word("page.answer")))));
+    question.code === "print_old" && question.job && make("button", { disabled: !!view.busy, onclick: () => act("retry", () =>
+      call("POST", `/api/v1/jobs/${encodeURIComponent(question.job)}/retry`, {})) }, word("page.print_it")),
+    make("button", { onclick: () => answer(question) }, word(question.code === "print_old" ? "page.not_needed" : "page.answer")))));
 }
 
 const ordered = (question) => (question.order_number ? `№${THIN}${question.order_number} · ` : "");
@@ -626,7 +628,7 @@ function papers(payment) {
   const title = (print) => [word(`document.${print.document.split(":")[0]}`), print.document.startsWith("ticket:") && print.document.slice(7), `· ${word(`print.${print.state}`).toLowerCase()}`];
   return make("div", { class: "papers" }, make("h2", {}, word("page.paper")), prints.map((print) => make("div", { class: "paper" },
     make("span", { class: ["suspect", "held"].includes(print.state) ? "look" : "" }, title(print).filter(Boolean).join(" ")),
-    ["sent", "confirmed", "suspect", "done"].includes(print.state) && make("button", { disabled: !!view.busy, onclick: () => act("reprint", () =>
+    ["sent", "confirmed", "suspect"].includes(print.state) && make("button", { disabled: !!view.busy, onclick: () => act("reprint", () =>
       call("POST", `/api/v1/jobs/${encodeURIComponent(print.job)}/retry`, {})) }, word("page.reprint")))));
 }
 

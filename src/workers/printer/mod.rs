@@ -67,6 +67,8 @@ struct Desk {
     name: String,
     place: Whereabouts,
     profile: Profile,
+    /// As the configuration says, without what was learnt and chosen.
+    configured: Profile,
     is_shared: bool,
     memory: Memory,
     link: Option<Link>,
@@ -94,7 +96,8 @@ pub async fn run(office: Office, printer: Printer) {
     let memory = Memory::read(kept.as_deref(), &identity);
     let mut desk = Desk {
         place: Whereabouts::new(way).with_mac(memory.mac()),
-        profile: memory.apply(profile),
+        profile: memory.apply(profile.clone()),
+        configured: profile,
         office,
         name,
         is_shared,
@@ -105,7 +108,8 @@ pub async fn run(office: Office, printer: Printer) {
         look_at: Monotonic::default(),
         stands_since: None,
         is_mute: false,
-        is_rough: false,
+        // Whoever served it before us may have died inside of a command.
+        is_rough: true,
         holds_rest: false,
         ages: Ages::default(),
         last: Finding::READY,
@@ -203,11 +207,10 @@ impl Desk {
         if self.is_shared { LOOK_GAP_SHARED } else { LOOK_GAP }
     }
 
-    /// Whether a job that was never begun has waited for too long. What was written down before this run is judged by the time of day,
-    /// and only by one that was set from the network; everything else by how long it was seen to wait (I6).
+    /// Whether a job has waited for too long. What was written down before this run is judged by the time of day, unless the machine
+    /// says that its clock is not set; everything else by how long it was seen to wait (I6). A wrong "old" only asks.
     fn is_too_old(&self, job: &JobRow) -> bool {
-        let is_begun = job.tries > 0 && job.instead.is_none();
-        if is_begun || ![JobState::Queued, JobState::Held].contains(&job.state) {
+        if job.state == JobState::Sending {
             return false;
         }
         let most = print::age_max(&job.document);
@@ -215,7 +218,7 @@ impl Desk {
         let clock = &self.office.clock;
         let since = job.wanted.unwrap_or(job.created);
         let by_day = Duration::from_millis(u64::try_from(clock.wall().0.saturating_sub(since.0)).unwrap_or(0));
-        let is_trusted = clock.trust() == Trust::Synced;
+        let is_trusted = clock.trust() != Trust::Unsynced;
         let is_drawer_of_old = job.document == crate::ledger::outbox::DRAWER && age.is_carried && !is_trusted;
         clock.now().since(age.seen) >= most || is_drawer_of_old || (age.is_carried && is_trusted && by_day >= most)
     }
@@ -228,9 +231,17 @@ impl Desk {
             Err(reason) => {
                 let is_away = ["printer_off", "printer_stranger"].contains(&reason.code.as_str());
                 let waits = if is_away { Printed::NotSent(reason) } else { Printed::Held(reason) };
-                // Nothing of this try left us; a job that is out already stays what it was, until the printer is back.
-                if matches!(job.state, JobState::Queued | JobState::Held) {
-                    self.office.writer.decide(move |tx| print::end(tx, id, &waits)).await?;
+                // Nothing of this try left us; a job that is out already stays what it was, until the printer is back. One that was on its
+                // way when we died is nobody's any more: it can be seen, taken up again, and done by another printer.
+                let ended = match job.state {
+                    JobState::Queued | JobState::Held => Some(waits),
+                    JobState::Sending => Some(Printed::Suspect(Reason::new("restart", ""))),
+                    JobState::Sent | JobState::Confirmed | JobState::Suspect | JobState::Done | JobState::Question => {
+                        None
+                    }
+                };
+                if let Some(ended) = ended {
+                    self.office.writer.decide(move |tx| print::end(tx, id, &ended)).await?;
                 }
                 return Ok(false);
             }
@@ -260,7 +271,19 @@ impl Desk {
 
     async fn put_on_paper(&mut self, mut link: Link, document: &Document, imprint: &Imprint) -> Printed {
         let mut bytes = if self.is_rough { escpos::recovery(&self.profile) } else { Vec::new() };
-        bytes.extend(printer::render(document, imprint, &self.profile));
+        bytes.extend(match document {
+            // The numbers on the slip are those of the configured printer, whatever was chosen since.
+            Document::Test(_) => {
+                let profile = Profile { status: self.profile.status, ..self.configured.clone() };
+                printer::render(document, imprint, &profile)
+            }
+            Document::Receipt(_)
+            | Document::Ticket(_)
+            | Document::Refund(_)
+            | Document::Slip(_)
+            | Document::Report(_)
+            | Document::Drawer => printer::render(document, imprint, &self.profile),
+        });
         self.is_rough = true;
         let printed = match link.send(&bytes).await {
             Ok(said) => self.proof(link, &said, name_of(imprint)).await,
@@ -406,8 +429,9 @@ impl Desk {
         match errand {
             Errand::Test => self.print_test().await,
             Errand::Letters(number) => {
-                let chosen = self.profile.with_candidate(number);
-                self.profile = chosen.ok_or_else(|| Reason::new("no_candidate", number))?;
+                let chosen = self.configured.with_candidate(number);
+                let chosen = chosen.ok_or_else(|| Reason::new("no_candidate", number))?;
+                self.profile = Profile { status: self.profile.status, ..chosen };
                 self.memory.choose(&self.profile);
                 self.store().await.map_err(|fault| Reason::new("storage", fault))
             }

@@ -47,7 +47,7 @@ impl<'a> Sheet<'a> {
 
     /// The number of the print job: what the paper and the journal have in common.
     pub fn tail(&mut self, imprint: &Imprint) {
-        self.indented("", &format!("баспа / печать {}", imprint.job), Style::PLAIN);
+        self.indented("", &format!("басып шығару / печать {}", imprint.job), Style::PLAIN);
     }
 
     /// Cells of a line in a style.

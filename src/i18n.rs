@@ -242,6 +242,7 @@ const TABLE: &[Row] = &[
     ("print_test.done", "{detail}: басып шығарылды. Төмендегі жолдардың қайсысы дұрыс оқылады?",
         "{detail}: напечатано. Какая из этих строк читается верно?", "{detail}: printed. Which of these lines reads right?"),
     ("print_test.ask", "Нөмір (Enter — ештеңе өзгермесін): ", "Номер (Enter — ничего не менять): ", "Number (Enter changes nothing): "),
+    ("print_test.range", "Сынақ парағында мұндай жол жоқ: {detail}", "На пробной печати нет такой строки: {detail}", "There is no such line on the test slip: {detail}"),
     ("print_test.keep", "{detail}. Баптауға жазыңыз:", "{detail}. Впишите в конфигурацию:", "{detail}. Write into the configuration:"),
 
     // states of a device

@@ -139,7 +139,8 @@ impl Reader<'_> {
             0x4D => self.face = if self.next()? == 1 { Face::B } else { Face::A },
             0x25 => self.own = self.next()? == 1,
             0x26 => self.define()?,
-            0x45 | 0x61 | 0x64 | 0x4A => _ = self.next()?,
+            0x32 => {}
+            0x33 | 0x45 | 0x61 | 0x64 | 0x4A => _ = self.next()?,
             0x42 => _ = self.take(2)?,
             other => self.fault(&format!("ESC {other:02X}")),
         }
@@ -525,7 +526,14 @@ fn set_up(keys: &str) -> Result<Profile, BadSetup> {
     let text = format!(
         "[[printer]]\nname = \"p\"\nkind = \"escpos\"\naddress = \"tcp://127.0.0.1:9\"\nroles = [\"receipt\"]\n{keys}\n"
     );
-    let config = Config::parse(&text, Path::new("/etc/kassad")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    // The reader of the configuration has tried it already.
+    let config = match Config::parse(&text, Path::new("/etc/kassad")) {
+        Ok(config) => config,
+        Err(faults) => {
+            let key: &'static str = faults[0].key.rsplit('.').next().unwrap().to_owned().leak();
+            return Err(BadSetup { key, problem: format!("{}: {}", faults[0].problem, faults[0].cure) });
+        }
+    };
     let setup = config.setup(&config.printers[0].device, Arc::new(NoVault), "test", 0, &Clock::machine()).unwrap();
     Profile::from_setup(&setup)
 }

@@ -65,7 +65,8 @@ async fn tried(config: &Config, lang: Lang, wish: &Wish) -> Result<(), String> {
     };
     let Some(number) = number else { return Ok(()) };
     let chosen = candidates.iter().find(|one| one.number == number);
-    let chosen = chosen.ok_or_else(|| format!("--keep {number}: 1 – {}", candidates.len()))?;
+    let chosen = chosen
+        .ok_or_else(|| sentence(lang, "print_test.range", &[("detail", &format!("1 – {}", candidates.len()))]))?;
     match daemon {
         Some(client) => {
             let path = format!("/api/v1/printers/{}/letters", escaped(&name));

@@ -272,6 +272,10 @@ impl<'a> Pen<'a> {
         }
         if self.style.inverse != style.inverse {
             self.bytes.extend(one(&COMMANDS.inverse, style.inverse));
+            // Bars of several rows close: nothing is fed between black cells (`ESC 3`), the usual lead again behind them (`ESC 2`).
+            let (_, height) = font::cell(self.profile.face);
+            let close = [0x1B, 0x33, u8::try_from(height).unwrap_or(24)];
+            self.bytes.extend(if style.inverse { &close[..] } else { &[0x1B, 0x32][..] });
         }
         (self.style, self.align) = (style, align);
     }

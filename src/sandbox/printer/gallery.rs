@@ -31,7 +31,7 @@ pub const WAYS: [(&str, Way, Letters); 3] = [
 
 /// What the guest's page of the demo shows: the guest's receipt and a kitchen ticket, with what they are.
 pub fn shown() -> Vec<(String, Vec<u8>)> {
-    let titles = [("receipt", "Чек"), ("ticket-new", "Кухня"), ("ticket-cancel", "Отмена")];
+    let titles = [("receipt", "Чек"), ("ticket-new", "Кухня"), ("ticket-cancel", "Отмена"), ("test", "Пробная печать")];
     let ways = [("native", "буквы принтера"), ("defined", "свои буквы"), ("raster", "картинкой")];
     let title = |name: &str| {
         let (document, rest) = titles.iter().find_map(|(word, title)| Some((title, name.strip_prefix(word)?)))?;

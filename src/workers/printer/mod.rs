@@ -207,8 +207,8 @@ impl Desk {
         if self.is_shared { LOOK_GAP_SHARED } else { LOOK_GAP }
     }
 
-    /// Whether a job has waited for too long. What was written down before this run is judged by the time of day, unless the machine
-    /// says that its clock is not set; everything else by how long it was seen to wait (I6). A wrong "old" only asks.
+    /// Whether a job has waited for too long. What was written down before this run is judged by the time of day, and only by one that was
+    /// set from the network; everything else by how long it was seen to wait (I6).
     fn is_too_old(&self, job: &JobRow) -> bool {
         if job.state == JobState::Sending {
             return false;
@@ -218,7 +218,7 @@ impl Desk {
         let clock = &self.office.clock;
         let since = job.wanted.unwrap_or(job.created);
         let by_day = Duration::from_millis(u64::try_from(clock.wall().0.saturating_sub(since.0)).unwrap_or(0));
-        let is_trusted = clock.trust() != Trust::Unsynced;
+        let is_trusted = clock.trust() == Trust::Synced;
         let is_drawer_of_old = job.document == crate::ledger::outbox::DRAWER && age.is_carried && !is_trusted;
         clock.now().since(age.seen) >= most || is_drawer_of_old || (age.is_carried && is_trusted && by_day >= most)
     }

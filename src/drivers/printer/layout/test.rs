@@ -4,7 +4,7 @@
 use super::sheet::Sheet;
 use super::{Align, Item, Line, Style, wrap};
 use crate::domain::paper::{QrBlock, TestSlip};
-use crate::drivers::printer::{Profile, QrForm, candidates};
+use crate::drivers::printer::{Profile, QrForm, Way, candidates};
 
 /// All letters that Russian pages lack, and Russian ones beside them.
 const SAMPLE: &str = "ӘҒҚҢӨҰҮҺІ әғқңөұүһі Привет!";
@@ -38,7 +38,7 @@ impl Sheet<'_> {
 
     /// Each way in its own letters: the person says which numbers are flawless.
     fn ways(&mut self) {
-        self.both(("Қай нөмір дұрыс басылды?", "Какой номер напечатан верно?"), Style::PLAIN);
+        self.question();
         for candidate in candidates(self.profile) {
             let (way, letters, page) = (candidate.way, candidate.letters, candidate.page);
             let printer = Profile { way, letters, page, ..self.profile.clone() };
@@ -47,6 +47,19 @@ impl Sheet<'_> {
                 let mark = if row == 0 { format!("{:>2}  ", candidate.number) } else { " ".repeat(MARK_CELLS) };
                 let line = Line { text: mark + &part, style: Style::PLAIN, align: Align::Left };
                 self.items.push(Item::Sample(candidate, line));
+            }
+        }
+    }
+
+    /// The question as a picture: it can be read whatever page is chosen.
+    fn question(&mut self) {
+        let Some(picture) = candidates(self.profile).into_iter().rfind(|one| one.way == Way::Raster) else { return };
+        for text in
+            ["Қай нөмір дұрыс басылды? Бірнешеуі болса – кішісі", "Какой номер верен? Если их несколько – меньший"]
+        {
+            for part in wrap(text, self.profile.columns) {
+                let line = Line { text: part, style: Style::PLAIN, align: Align::Centre };
+                self.items.push(Item::Sample(picture, line));
             }
         }
     }

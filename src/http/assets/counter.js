@@ -641,7 +641,7 @@ async function tryPrinter(name) {
       candidates && make("p", {}, word("page.which_line")),
       candidates && make("div", { class: "numbers" }, candidates.map((one) => make("button", { type: "button", title: one.text, onclick: () => keep(one) }, String(one.number)))),
       make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")),
-        make("button", { type: "button", class: "go", disabled: !!view.busy, onclick: print }, word("page.print_test"))),
+        make("button", { type: "button", class: "go", onclick: print }, word("page.print_test"))),
     ].filter(Boolean));
   };
   const print = () => act("print_test", async () => show((await call("POST", `${path}/test?lang=${view.lang}`, {})).candidates));

@@ -163,6 +163,11 @@ impl Machine {
             }
             return None;
         }
+        if byte == 0x10 && self.command.first() == Some(&0x10) {
+            // A request in real time that broke off with its line: the next one begins anew, and nothing of it is printed.
+            self.command.truncate(1);
+            return None;
+        }
         self.command.push(byte);
         match extent(&self.command, &self.model) {
             Extent::Unknown => {

@@ -754,3 +754,12 @@ async fn a_line_breaks_at_the_byte_and_what_came_before_it_stays() {
     assert_eq!(answer(&mut line, PROCESSED.len()).await, PROCESSED);
     assert_eq!(printer.papers()[0].text, format!("бір\n{WHOLE}"), "the row in the making is cleared by the start");
 }
+
+#[test]
+fn a_request_that_broke_off_with_its_line_prints_nothing() {
+    for rest in [&[0x10][..], &[0x10, 0x04], &[0x10, 0x14]] {
+        let bytes = [rest, &[0x10, 0x04, 0x04], b"\x1B@A\n\x1DV\x42\x00"].concat();
+        let (text, _, faults) = picture_of(&bytes, Model::EPSON_80);
+        assert_eq!((text.as_str(), faults), ("A\n", Vec::<String>::new()), "{rest:02X?}");
+    }
+}

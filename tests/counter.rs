@@ -1639,7 +1639,8 @@ async fn notices_with_missing_or_wrong_signatures_change_nothing() {
     let id = shop.pay(order, "kaspi_invoice").await;
     shop.until_state(&id, "waiting").await;
     let rows = shop.get("/metrics").await.text;
-    let journal = rows.lines().find(|line| line.starts_with("kassad_journal_rows")).unwrap().to_owned();
+    // The journal itself may grow meanwhile: a printer that was just met is remembered.
+    let kept = rows.lines().find(|line| line.starts_with("kassad_notices_total")).unwrap().to_owned();
     let body = json!({ "event": "invoice.paid", "invoice_id": shop.invoice().id, "external_id": id, "amount": 6100 });
     let body = body.to_string();
     let right = sign(SANDBOX_SECRET, body.as_bytes());
@@ -1650,7 +1651,7 @@ async fn notices_with_missing_or_wrong_signatures_change_nothing() {
     assert_eq!(shop.notice("x-other", &right, &body).await, 403);
     assert_eq!(shop.notice("x-aipay-signature", &right[1..], &body).await, 403);
     let after = shop.get("/metrics").await.text;
-    assert!(after.contains(&journal), "nothing was written");
+    assert!(after.contains(&kept), "nothing was kept: {after}");
     assert!(after.contains("kassad_forged_total 5"), "{after}");
     assert!(shop.is(&id, "waiting").await);
     // Both dialects are let in.

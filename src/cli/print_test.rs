@@ -122,12 +122,10 @@ async fn directly(config: &Config, name: &str, profile: &Profile) -> Result<(), 
     let device = config.printers.iter().find(|printer| printer.device.name == name).map(|printer| &printer.device);
     let address = device.map(|device| device.address.as_str()).unwrap_or_default();
     let address = Address::parse(address).map_err(|bad| bad.to_string())?;
-    let at =
-        jiff::Timestamp::from_millisecond(clock.wall().0).unwrap_or_default().to_zoned(config.shop.timezone.clone());
     let slip = TestSlip {
         shop: config.shop.name.clone(),
         printer: name.to_owned(),
-        at: at.strftime("%d.%m.%Y %H:%M").to_string(),
+        at: crate::daemon::rules(config).paper_time(clock.wall()),
     };
     let imprint = Imprint { job: 0, copy: 1, instead_of: None };
     let bytes = printer::render(&Document::Test(slip), &imprint, profile);

@@ -284,14 +284,16 @@ impl Desk {
             | Document::Report(_)
             | Document::Drawer => printer::render(document, imprint, &self.profile),
         });
-        self.is_rough = true;
+        let was_rough = std::mem::replace(&mut self.is_rough, true);
         let printed = match link.send(&bytes).await {
             Ok(said) => self.proof(link, &said, name_of(imprint)).await,
             Err(Loss::NotSent(detail)) => Printed::NotSent(Reason::new("printer_off", detail)),
             Err(Loss::Unknown(detail)) => Printed::Suspect(Reason::new("link_lost", detail)),
         };
         match &printed {
-            Printed::Confirmed | Printed::Sent | Printed::OneWay | Printed::NotSent(_) => self.is_rough = false,
+            Printed::Confirmed | Printed::Sent | Printed::OneWay => self.is_rough = false,
+            // No byte left us, the recovery included: the printer is as it was.
+            Printed::NotSent(_) => self.is_rough = was_rough,
             Printed::Suspect(_) | Printed::Held(_) => {}
         }
         printed

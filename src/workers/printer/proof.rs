@@ -173,8 +173,7 @@ impl Desk {
     }
 
     /// A model without the fence that answers in real time is asked behind each job whether it is well: one that ran out of paper in the
-    /// middle may have lost the rest.
-    /// The bytes are in its memory long before they are on paper: it is looked at for as long as a receipt takes.
+    /// middle may have lost the rest. The bytes are in its memory long before they are on paper: it is looked at for as long as a receipt takes.
     async fn weaker_sign(&mut self, mut link: Link) -> Printed {
         for _ in 0..WEAK_LOOKS {
             self.office.clock.sleep(WEAK_LOOK_GAP).await;

@@ -669,7 +669,7 @@ fn refused(device: &Device) -> Option<BadSetup> {
     match device.kind.build {
         Build::Printer(build) => build(&setup).err(),
         Build::Display(build) => build(&setup).err(),
-        Build::Terminal(_) | Build::Cloud(_) | Build::Pos(_) => None,
+        Build::Terminal(_) | Build::Cloud(_) | Build::Pos(_) | Build::Fiscal(_) => None,
     }
 }
 
@@ -702,6 +702,7 @@ fn section_of(build: &Build) -> &'static str {
         Build::Terminal(_) => "terminal",
         Build::Cloud(_) => "cloud",
         Build::Pos(_) => "pos",
+        Build::Fiscal(_) => "fiscal",
         Build::Printer(_) => "printer",
         Build::Display(_) => "display",
     }

@@ -4,7 +4,7 @@
 use crate::config::{self, Config, Device, Role, Tunnel};
 use crate::domain::order::Tender;
 use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
-use crate::flows::{Rules, Station, print, reconcile};
+use crate::flows::{FiscalRules, Rules, Station, print, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::lock::{LockFault, OneDaemon};
@@ -297,6 +297,7 @@ pub fn rules(config: &Config) -> Rules {
             .filter_map(|printer| Some((printer.device.name.clone(), printer.backup.clone()?)))
             .collect(),
         pos: config.pos.as_ref().map(|pos| pos.device.name.clone()),
+        fiscal: FiscalRules::nothing(),
     }
 }
 
@@ -366,7 +367,7 @@ impl Devices {
                 self.pos = Some((name, build(setup).map_err(bad)?, poll.unwrap_or(Duration::from_secs(5))))
             }
             // Their sections say more than every device's: see `add_printer` and `add_display`.
-            Build::Printer(_) | Build::Display(_) => {}
+            Build::Printer(_) | Build::Display(_) | Build::Fiscal(_) => {}
         }
         Ok(())
     }

@@ -69,6 +69,7 @@ impl Table {
             drawers: vec![],
             backups: Default::default(),
             pos: None,
+            fiscal: kassad::flows::FiscalRules::nothing(),
         };
         Table { ledger, folder, rules, payments: vec![], refunds: vec![], given: 0, got: 0 }
     }

@@ -148,7 +148,12 @@ fn exchange(case: &str, answer: &Answer) -> (String, String) {
             (poster::lines_request("1950", &token).to_string(), format!("{:?}", poster::read_lines(answer)))
         }
         "poster_close" => {
-            let closing = Closing { foreign_id: "1950".to_owned(), cash: Tiyn(100_050), cashless: Tiyn(1_139_950) };
+            let closing = Closing {
+                foreign_id: "1950".to_owned(),
+                cash: Tiyn(100_050),
+                cashless: Tiyn(1_139_950),
+                is_fiscal_elsewhere: false,
+            };
             let request = poster::close_request(&place(), &closing, &token).unwrap();
             (request.to_string(), format!("{:?}", poster::read_close(answer)))
         }
@@ -212,7 +217,12 @@ fn what_a_partner_cannot_take_is_refused_before_it_leaves() {
         assert_eq!(aipay::get_request(&Handle(handle.to_owned()), &secret()), None, "{handle}");
     }
     let close = |id: &str, cash, cashless| {
-        let closing = Closing { foreign_id: id.to_owned(), cash: Tiyn(cash), cashless: Tiyn(cashless) };
+        let closing = Closing {
+            foreign_id: id.to_owned(),
+            cash: Tiyn(cash),
+            cashless: Tiyn(cashless),
+            is_fiscal_elsewhere: false,
+        };
         poster::close_request(&place(), &closing, &secret())
             .map(|request| request.to_string())
             .map_err(|reason| reason.code)
@@ -258,6 +268,7 @@ fn f06_a_driver_is_built_from_its_section_and_says_what_is_missing() {
             Build::Terminal(build) => build(setup).err(),
             Build::Cloud(build) => build(setup).err(),
             Build::Pos(build) => build(setup).err(),
+            Build::Fiscal(build) => build(setup).err(),
             Build::Printer(_) | Build::Display(_) => panic!("not ours"),
         }
         .map(|fault| fault.key)

@@ -84,6 +84,7 @@ fn rules() -> Rules {
         drawers: vec![],
         backups: Default::default(),
         pos: Some("poster".to_owned()),
+        fiscal: kassad::flows::FiscalRules::nothing(),
     }
 }
 
@@ -97,6 +98,8 @@ fn wish(order: &str) -> Plan {
         sum: Tiyn(700_000),
         workshop: None,
         comment: String::new(),
+        unit: None,
+        vat: None,
     };
     Plan {
         source: "pos".to_owned(),

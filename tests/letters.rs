@@ -280,6 +280,8 @@ fn document(texts: &[String], quantity: i64, sum: i64, kind: u8) -> Document {
                 sum,
                 workshop: None,
                 comment: text(2),
+                unit: None,
+                vat: None,
             };
             return Document::Receipt(Receipt {
                 shop: text(4),
@@ -292,6 +294,7 @@ fn document(texts: &[String], quantity: i64, sum: i64, kind: u8) -> Document {
                 paid_at: text(0),
                 reference: text(1),
                 qr: Some(QrBlock { text: text(2), caption: text(3) }),
+                issuer: String::new(),
             });
         }
     };

@@ -57,6 +57,7 @@ fn rules(backups: &[(&str, &str)], drawers: &[&str]) -> Rules {
         drawers: drawers.iter().map(|name| (*name).to_owned()).collect(),
         backups: backups.iter().map(|(name, backup)| ((*name).to_owned(), (*backup).to_owned())).collect(),
         pos: None,
+        fiscal: kassad::flows::FiscalRules::nothing(),
     }
 }
 
@@ -215,6 +216,8 @@ fn snapshot() -> Snapshot {
         sum: Tiyn(700_000),
         workshop: None,
         comment: String::new(),
+        unit: None,
+        vat: None,
     };
     Snapshot {
         foreign_id: "1950".to_owned(),
@@ -244,6 +247,7 @@ fn receipt() -> Document {
         paid_at: "21.11.2026 13:05".to_owned(),
         reference: "K7H2M-1-1-1".to_owned(),
         qr: None,
+        issuer: String::new(),
     })
 }
 

@@ -34,6 +34,8 @@ row_id!(
     QuestionId,
     /// A row of the journal.
     Seq,
+    /// A row of `fiscal`: a document for the cash register.
+    FiscalId,
 );
 
 macro_rules! text_id {

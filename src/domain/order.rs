@@ -57,6 +57,12 @@ pub struct Line {
     /// A wish of the guest.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub comment: String,
+    /// The code of the unit it is sold in (fiscal-kz §1.10); the shop's usual one where the source tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<u16>,
+    /// The value added tax inside its sum in per cent, 0 for none; the shop's usual rate where the source tells none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vat: Option<u8>,
 }
 
 /// An order as it stood at one moment.
@@ -134,6 +140,9 @@ pub enum Tender {
 }
 
 impl Tender {
+    /// All of them.
+    pub const ALL: [Tender; 4] = [Tender::KaspiTerminal, Tender::KaspiInvoice, Tender::KaspiQr, Tender::Cash];
+
     /// The word of the contract.
     pub fn word(self) -> &'static str {
         match self {
@@ -146,9 +155,7 @@ impl Tender {
 
     /// Reads the word of the contract.
     pub fn from_word(word: &str) -> Option<Tender> {
-        [Tender::KaspiTerminal, Tender::KaspiInvoice, Tender::KaspiQr, Tender::Cash]
-            .into_iter()
-            .find(|tender| tender.word() == word)
+        Tender::ALL.into_iter().find(|tender| tender.word() == word)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Documents for paper, as values: the receipt for the guest and the ticket for the kitchen. Layout and bytes are `drivers/printer`.
 
+use crate::domain::fiscal::{Basis, Bill, Moved, Registered, ShiftReport, Side};
 use crate::domain::money::Tiyn;
 use crate::domain::order::{Line, Milli};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,14 @@ pub enum Document {
     Drawer,
     /// A page that shows what a printer can do.
     Test(TestSlip),
+    /// A receipt with its fiscal sign.
+    Fiscal(Box<FiscalReceipt>),
+    /// What the guest gets while there is no fiscal sign yet.
+    Notice(FiscalNotice),
+    /// The register's own X or Z report.
+    Shift(Box<ShiftPaper>),
+    /// Cash that went into the drawer or out of it.
+    Cash(CashSlip),
 }
 
 /// The guest's document. Without a fiscal sign it says so itself (fiscal receipts are a later driver).
@@ -48,6 +57,9 @@ pub struct Receipt {
     /// What the guest may scan at the end of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qr: Option<QrBlock>,
+    /// Who issues the fiscal receipt for it where we do not: `Kaspi`; empty when nobody is known to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
 }
 
 /// A QR code with a line for people under it.
@@ -217,6 +229,98 @@ pub struct TestSlip {
     pub printer: String,
     /// Shop's local time, ready for paper.
     pub at: String,
+}
+
+/// A receipt with its fiscal sign: the register's own lines, the code, and what proves the payment below it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiscalReceipt {
+    /// Name of the shop.
+    pub shop: String,
+    /// The number people say.
+    pub order_number: String,
+    /// Table; empty when there is none.
+    pub table: String,
+    /// What was registered.
+    pub bill: Bill,
+    /// What the register answered.
+    pub registered: Registered,
+    /// The receipt that a return gives back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    /// The payments behind it, with their numbers at the partners.
+    pub evidence: Vec<PaymentLine>,
+    /// When it was paid, where the register heard of it much later: `21.11.2026 13:05`; empty else.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub paid_at: String,
+    /// Our reference of the payment.
+    pub reference: String,
+    /// A receipt of a test register is no receipt, and says so (F29).
+    #[serde(default)]
+    pub is_test: bool,
+}
+
+/// What the guest gets while there is no fiscal sign yet: it says that it is no receipt, and how to get one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiscalNotice {
+    /// Name of the shop.
+    pub shop: String,
+    /// The number people say.
+    pub order_number: String,
+    /// Table; empty when there is none.
+    pub table: String,
+    /// Which way the money went.
+    pub side: Side,
+    /// What was sold; empty where only a part of the order is paid.
+    pub lines: Vec<Line>,
+    /// The sum that the receipt will be for.
+    pub total: Tiyn,
+    /// What was paid and how.
+    pub payments: Vec<PaymentLine>,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+    /// Under this number the shop finds the document later.
+    pub number: i64,
+    /// Where the guest may ask for it, in the shop's own words; empty when the shop told nothing.
+    pub contact: String,
+    /// Our reference of the payment.
+    pub reference: String,
+    /// Whether the register is a test register.
+    #[serde(default)]
+    pub is_test: bool,
+}
+
+/// The register's own X or Z report on paper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShiftPaper {
+    /// Name of the shop.
+    pub shop: String,
+    /// What the register told.
+    pub report: ShiftReport,
+    /// Whether the register is a test register.
+    #[serde(default)]
+    pub is_test: bool,
+}
+
+/// Cash that went into the drawer or out of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CashSlip {
+    /// Name of the shop.
+    pub shop: String,
+    /// Into the drawer, else out of it.
+    pub is_in: bool,
+    /// How much.
+    pub amount: Tiyn,
+    /// Who did it.
+    pub by: String,
+    /// Why.
+    pub because: String,
+    /// What the register answered; `None` where it only knows the act already.
+    pub moved: Option<Moved>,
+    /// Shop's local time, ready for paper.
+    pub at: String,
+    /// Whether the register is a test register.
+    #[serde(default)]
+    pub is_test: bool,
 }
 
 /// What is added to a document when it goes to paper: its job and, on a repeat, the mark (I7).

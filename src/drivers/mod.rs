@@ -3,10 +3,12 @@
 //! [`KINDS`]. Law 5: a lost wire is passed through as the transport judged it; an answer that cannot be mapped is `Unknown`.
 
 use crate::domain::attempt::Evidence;
+use crate::domain::fiscal::{Basis, Bill, Moved, Registered, ShiftReport, Side};
 use crate::domain::ids::{Handle, Reference};
 use crate::domain::money::Tiyn;
-use crate::domain::order::{Phone, Snapshot, Tender};
+use crate::domain::order::{Line, Phone, Snapshot, Tender};
 use crate::domain::outcome::{Outcome, Reason};
+use crate::domain::paper::ReportKind;
 use crate::domain::time::Wall;
 use crate::host::clock::Clock;
 use crate::host::secret::Secret;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub mod display;
+pub mod fiscal;
 pub mod invoice;
 pub mod pos;
 pub mod printer;
@@ -156,6 +159,8 @@ pub struct CloudAbilities {
     pub life: Duration,
     /// Whether a lost create can be looked up by our reference.
     pub find: bool,
+    /// Whether the cloud issues the fiscal receipt for what is paid through it.
+    pub issues_receipts: bool,
 }
 
 /// An invoice as the cloud's own record shows it.
@@ -258,6 +263,8 @@ pub struct Closing {
     pub cash: Tiyn,
     /// Cashless.
     pub cashless: Tiyn,
+    /// Whether somebody else than the POS issues the fiscal receipt: a POS that makes them itself must make none.
+    pub is_fiscal_elsewhere: bool,
 }
 
 /// The till software. The worker closes by looking, closing once and looking again (`poster.md` §14).
@@ -268,6 +275,112 @@ pub trait Pos: Send + Sync {
     fn read<'a>(&'a self, foreign_id: &'a str) -> BoxFuture<'a, Outcome<PosOrder>>;
     /// Asks the POS to close. `Unknown` after a lost answer: read before anything else.
     fn close<'a>(&'a self, closing: &'a Closing) -> BoxFuture<'a, Outcome<()>>;
+    /// Tells the POS that the fiscal receipt exists already, so that it makes none; telling it twice changes nothing.
+    fn mark_fiscal<'a>(&'a self, mark: &'a FiscalMark) -> BoxFuture<'a, Outcome<()>>;
+}
+
+/// That the goods of an order were registered somewhere else than in the POS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FiscalMark {
+    /// The POS's own id of the order.
+    pub foreign_id: String,
+    /// Sold, or given back.
+    pub side: Side,
+    /// The lines, as the POS told them.
+    pub lines: Vec<Line>,
+    /// When, as a label.
+    pub at: Wall,
+}
+
+/// A document for a cash register, as the ledger remembers it.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'e> {
+    /// A receipt of a sale or of a return.
+    Bill {
+        /// The idempotency key, made once.
+        key: &'e str,
+        /// What is registered.
+        bill: &'e Bill,
+        /// The receipt that a return gives back.
+        basis: Option<&'e Basis>,
+    },
+    /// Cash into the drawer or out of it.
+    Cash {
+        /// The idempotency key, made once.
+        key: &'e str,
+        /// Into it, else out of it.
+        is_in: bool,
+        /// How much.
+        amount: Tiyn,
+    },
+}
+
+/// What a register did with a document that reached it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filing {
+    /// The receipt has its fiscal sign: now, or since an earlier try of the same key.
+    Registered(Box<Registered>),
+    /// The cash is on record.
+    Moved(Box<Moved>),
+    /// The key is known, and nothing was told of its document: look it up.
+    Known(Reason),
+    /// The shift is older than 24 hours: nothing is taken before the Z report.
+    ShiftOver(Reason),
+    /// Another request of the same register was running: the same again in a moment.
+    OutOfTurn(Reason),
+    /// The register takes no document at all until somebody acts: blocked, no licence, wrong login, autonomous for more than 72 hours.
+    Stopped(Reason),
+}
+
+/// What came of a wish for an X or Z report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reported {
+    /// The report; after a Z the shift is closed.
+    Report(Box<ShiftReport>),
+    /// There is no open shift, or it is closed already.
+    NoShift,
+    /// The register answers nothing of the kind until somebody acts.
+    Stopped(Reason),
+}
+
+/// What a register is, as data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FiscalAbilities {
+    /// A test register: its receipts are no receipts (F29).
+    pub is_test: bool,
+    /// It stands in the shop and issues autonomous receipts without a link to the internet.
+    pub is_local: bool,
+}
+
+/// How a register is, by its own word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterState {
+    /// Whether it takes documents; the reason holds the cure.
+    pub health: Health,
+    /// The open shift; `None` when there is none, or it was not told.
+    pub shift: Option<u64>,
+    /// Whether it is without its operator.
+    pub is_autonomous: bool,
+}
+
+/// A cash register with a fiscal memory, as its own service shows it. The worker sends one request at a time; `file` and `report` may
+/// make several exchanges (login, another host), none of which can make a second document of one key.
+pub trait Fiscal: Send + Sync {
+    /// What it is.
+    fn abilities(&self) -> FiscalAbilities;
+    /// The request for a document, as it is kept and sent letter by letter, without secrets and without what a login changes. Fails where
+    /// the register cannot take such a document at all.
+    fn compose(&self, entry: &Entry<'_>) -> Result<String, Reason>;
+    /// Sends a composed request. `Refused`: this document is taken by no means as it is. `Unknown`: send the same once more.
+    fn file<'a>(&'a self, request: &'a str) -> BoxFuture<'a, Outcome<Filing>>;
+    /// Looks a receipt up by its key, in the documented order. `Done(None)`: the register surely has none.
+    fn find<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Outcome<Option<Box<Registered>>>>;
+    /// Makes an X or Z report.
+    fn report(&self, kind: ReportKind) -> BoxFuture<'_, Outcome<Reported>>;
+    /// The Z report of a shift that is closed already; `None` when the register has none of it.
+    fn closed_report(&self, shift: u64) -> BoxFuture<'_, Outcome<Option<Box<ShiftReport>>>>;
+    /// Finds out how it is, without making a document.
+    fn probe(&self) -> BoxFuture<'_, Outcome<RegisterState>>;
 }
 
 /// Durable memory for a driver's own tokens. `store` returns after the commit.
@@ -367,6 +480,8 @@ pub enum Build {
     Terminal(fn(&Setup) -> Result<Box<dyn Terminal>, BadSetup>),
     /// A payment cloud with its webhooks.
     Cloud(fn(&Setup) -> Result<CloudWithWebhooks, BadSetup>),
+    /// A cash register's service.
+    Fiscal(fn(&Setup) -> Result<Arc<dyn Fiscal>, BadSetup>),
     /// Till software.
     Pos(fn(&Setup) -> Result<Arc<dyn Pos>, BadSetup>),
     /// A printer language; the wire is named by the address.

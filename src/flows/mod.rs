@@ -1,9 +1,12 @@
 //! Decisions: each function is one ledger transaction, without `async`, clock or wire. A worker or a surface calls it and does what it
 //! says. The transaction boundaries are the function boundaries.
 
+use crate::domain::fiscal::{PayKind, Vat};
+use crate::domain::order::Tender;
 use crate::domain::time::Wall;
 use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub mod collect;
 pub mod intake;
@@ -22,6 +25,105 @@ pub struct Station {
     pub printer: String,
     /// The POS's own id of the station; `None` takes every dish that no other station takes.
     pub workshop: Option<String>,
+}
+
+/// Who issues the fiscal receipt for a payment.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Issuer {
+    /// We, by the cash register of the configuration.
+    Register,
+    /// The payment's own service: Kaspi's register, the cloud. We never make a second one.
+    External,
+    /// Nobody: our paper says that it is not fiscal.
+    Nobody,
+}
+
+/// How a service charge stands on a receipt (fiscal-kz §3.7).
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum ServiceCharge {
+    /// As a line of its own, with the unit of services.
+    Position,
+    /// As a surcharge on the whole.
+    Surcharge,
+}
+
+/// What the shop decided about fiscal receipts.
+#[derive(Clone, Debug)]
+pub struct FiscalRules {
+    /// The cash register, by its name in the configuration; `None` where we issue nothing.
+    pub register: Option<String>,
+    /// Who issues what: by tender, the register for those that are not named where there is one, else nobody.
+    pub issuers: BTreeMap<Tender, Issuer>,
+    /// Who issues what we do not, for the guest's paper: `Kaspi`.
+    pub issued_by: String,
+    /// How the register counts a payment, by the word of its evidence: `qr`, `card`, `alaqan`, `invoice`; mobile where not named.
+    pub kinds: BTreeMap<String, PayKind>,
+    /// The usual rate and, from a moment on, another one.
+    pub vat: Vat,
+    /// The rate that follows the usual one, and from when.
+    pub vat_next: Option<(Wall, Vat)>,
+    /// The unit of a line that tells none.
+    pub unit: u16,
+    /// The unit of a line that tells none and has a fraction.
+    pub weight_unit: u16,
+    /// How a service charge stands on the receipt.
+    pub service_charge: ServiceCharge,
+    /// How long the guest waits for the fiscal sign before there is paper without it.
+    pub notice_after: Duration,
+    /// How long the rest of an order that is paid in part is waited for before its receipt is made.
+    pub part_after: Duration,
+    /// Whether the shift is closed by itself at the end of the business day.
+    pub auto_z: bool,
+    /// Where a guest may ask for a receipt that comes later.
+    pub contact: String,
+    /// Whether the register is a test register (F29).
+    pub is_test: bool,
+}
+
+impl FiscalRules {
+    /// The rules of a shop that issues no fiscal receipts.
+    pub fn nothing() -> FiscalRules {
+        FiscalRules {
+            register: None,
+            issuers: BTreeMap::new(),
+            issued_by: String::new(),
+            kinds: BTreeMap::new(),
+            vat: Vat(None),
+            vat_next: None,
+            unit: crate::domain::fiscal::UNIT_PIECE,
+            weight_unit: crate::domain::fiscal::UNIT_KILOGRAM,
+            service_charge: ServiceCharge::Position,
+            notice_after: Duration::from_secs(8),
+            part_after: Duration::from_secs(900),
+            auto_z: true,
+            contact: String::new(),
+            is_test: false,
+        }
+    }
+
+    /// Who issues the receipt for a payment by this tender.
+    pub fn issuer(&self, tender: Tender) -> Issuer {
+        let usual = if self.register.is_some() { Issuer::Register } else { Issuer::Nobody };
+        self.issuers.get(&tender).copied().unwrap_or(usual)
+    }
+
+    /// How the register counts a payment with this word in its evidence.
+    pub fn kind(&self, tender: Tender, method: &str) -> PayKind {
+        let usual = match (tender, method) {
+            (Tender::Cash, _) => PayKind::Cash,
+            (_, "card") => PayKind::Card,
+            (Tender::KaspiTerminal | Tender::KaspiInvoice | Tender::KaspiQr, _) => PayKind::Mobile,
+        };
+        if tender == Tender::Cash { usual } else { self.kinds.get(method).copied().unwrap_or(usual) }
+    }
+
+    /// The usual rate at a moment.
+    pub fn vat_at(&self, at: Wall) -> Vat {
+        match self.vat_next {
+            Some((from, next)) if at >= from => next,
+            Some(_) | None => self.vat,
+        }
+    }
 }
 
 /// What the shop decided in its configuration, as far as flows need it.
@@ -43,6 +145,8 @@ pub struct Rules {
     pub backups: BTreeMap<String, String>,
     /// The POS that closes orders of the source `pos`, by its name in the configuration.
     pub pos: Option<String>,
+    /// Fiscal receipts.
+    pub fiscal: FiscalRules,
 }
 
 impl Rules {

@@ -95,7 +95,11 @@ fn meant_for(tx: &Tx<'_>, job: &JobRow, document: &Document) -> Result<Option<St
         | Document::Slip(_)
         | Document::Report(_)
         | Document::Drawer
-        | Document::Test(_) => tx.job(original)?.target,
+        | Document::Test(_)
+        | Document::Fiscal(_)
+        | Document::Notice(_)
+        | Document::Shift(_)
+        | Document::Cash(_) => tx.job(original)?.target,
     }))
 }
 

@@ -170,7 +170,11 @@ fn receipted(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
             | Document::Slip(_)
             | Document::Report(_)
             | Document::Drawer
-            | Document::Test(_),
+            | Document::Test(_)
+            | Document::Fiscal(_)
+            | Document::Notice(_)
+            | Document::Shift(_)
+            | Document::Cash(_),
         )
         | None => Ok(Tiyn::ZERO),
     }
@@ -465,6 +469,7 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
         paid_at: rules.paper_time(last.changed),
         reference: last.reference.0.clone(),
         qr: None,
+        issuer: String::new(),
     });
     let body = serde_json::to_string(&document)?;
     let jobs = tx.jobs_of(order.id)?;

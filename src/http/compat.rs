@@ -162,6 +162,8 @@ fn own_order(body: &Value, external_id: &str, description: &str, amount: Tiyn) -
             sum: amount,
             workshop: None,
             comment: String::new(),
+            unit: None,
+            vat: None,
         }],
         Some(value) => shape::read_lines(value)?,
     };

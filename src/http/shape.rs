@@ -86,11 +86,30 @@ fn read_line(item: &Value, place: usize) -> Result<Line, String> {
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     let comment = item["comment"].as_str().unwrap_or_default().chars().take(TEXT_CHARS_MAX).collect();
+    let unit =
+        match given(item, "unit") {
+            None => None,
+            Some(value) => {
+                Some(value.as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code > 0).ok_or_else(
+                    || format!("{}: write a unit's code like 796 (piece) or 166 (kilogram)", field("unit")),
+                )?)
+            }
+        };
+    let vat = match given(item, "vat") {
+        None => None,
+        Some(value) => Some(
+            value
+                .as_u64()
+                .and_then(|percent| u8::try_from(percent).ok())
+                .filter(|percent| *percent <= 99)
+                .ok_or_else(|| format!("{}: write the per cent inside the price: 16, 5, 0", field("vat")))?,
+        ),
+    };
     if name.trim().is_empty() || quantity.0 <= 0 {
         return Err(format!("lines[{place}]: a line needs a name and a quantity above 0"));
     }
     let key = format!("{name}:{}", modifiers.join(","));
-    Ok(Line { key, name, modifiers, quantity, sum, workshop, comment })
+    Ok(Line { key, name, modifiers, quantity, sum, workshop, comment, unit, vat })
 }
 
 /// A payment as the API shows it.

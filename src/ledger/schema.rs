@@ -8,6 +8,7 @@ pub const STEPS: &[&str] = &[
     include_str!("002_external_id.sql"),
     include_str!("003_refunds.sql"),
     include_str!("004_stand_ins.sql"),
+    include_str!("005_fiscal.sql"),
 ];
 
 /// Why a ledger cannot be used.

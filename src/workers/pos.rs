@@ -3,9 +3,10 @@
 
 use super::{BackOff, Office, earliest, until};
 use crate::domain::ids::JobId;
-use crate::domain::order::{PosStanding, Snapshot};
+use crate::domain::order::{PosStanding, Snapshot, Tender};
 use crate::domain::outcome::{Outcome, Reason};
 use crate::drivers::{Closing, Pos};
+use crate::flows::Issuer;
 use crate::flows::settle::{self, Look};
 use crate::host::clock::Monotonic;
 use crate::host::tasks::Stop;
@@ -314,8 +315,9 @@ async fn close(counter: &Counter, job: &JobRow, may_act: bool) -> Result<Next, F
     let Look::Close { cash, cashless } = looked else {
         return Ok(Next::Over);
     };
+    let is_fiscal_elsewhere = Tender::ALL.iter().any(|tender| office.rules.fiscal.issuer(*tender) != Issuer::Nobody);
     let rules = office.rules.clone();
-    match counter.pos.close(&Closing { foreign_id: foreign_id.clone(), cash, cashless }).await {
+    match counter.pos.close(&Closing { foreign_id: foreign_id.clone(), cash, cashless, is_fiscal_elsewhere }).await {
         Outcome::Done(()) => confirm(counter, id, &foreign_id).await,
         Outcome::Refused(reason) => {
             warn!(order = %foreign_id, %reason, "the POS refused to close");

@@ -337,6 +337,7 @@ fn rules() -> Rules {
         drawers: vec![],
         backups: Default::default(),
         pos: Some("poster".into()),
+        fiscal: kassad::flows::FiscalRules::nothing(),
     }
 }
 
@@ -349,6 +350,8 @@ fn dish(name: &str, count: i64, price: i64, workshop: &str) -> Line {
         sum: Tiyn(count * price * 100),
         workshop: Some(workshop.into()),
         comment: String::new(),
+        unit: None,
+        vat: None,
     }
 }
 
@@ -490,6 +493,7 @@ fn long_receipt() -> Document {
         paid_at: "21.11.2026 13:05".into(),
         reference: "K3F9Q-1-1-1".into(),
         qr: None,
+        issuer: String::new(),
     })
 }
 

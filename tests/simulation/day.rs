@@ -344,6 +344,7 @@ fn rules() -> Rules {
         drawers: vec![],
         backups: Default::default(),
         pos: Some("poster".to_owned()),
+        fiscal: kassad::flows::FiscalRules::nothing(),
     }
 }
 

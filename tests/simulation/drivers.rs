@@ -12,8 +12,8 @@ use kassad::domain::order::{PosOrder, Snapshot, Tender};
 use kassad::domain::outcome::{Outcome, Reason};
 use kassad::domain::time::Wall;
 use kassad::drivers::{
-    Asked, Closing, Cloud, CloudAbilities, Collect, GiveBack, Health, InvoiceRecord, Pos, Standing, Terminal,
-    TerminalAbilities, Vault, signature,
+    Asked, Closing, Cloud, CloudAbilities, Collect, FiscalMark, GiveBack, Health, InvoiceRecord, Pos, Standing,
+    Terminal, TerminalAbilities, Vault, signature,
 };
 use kassad::host::clock::Monotonic;
 use kassad::host::secret::Secret;
@@ -478,7 +478,7 @@ fn record(handle: &str, invoice: &Invoice) -> InvoiceRecord {
 
 impl Cloud for Kaspi {
     fn abilities(&self) -> CloudAbilities {
-        CloudAbilities { tenders: &[Tender::KaspiInvoice], life: LIFE, find: self.can_find }
+        CloudAbilities { tenders: &[Tender::KaspiInvoice], life: LIFE, find: self.can_find, issues_receipts: false }
     }
 
     fn create<'a>(&'a self, ask: &'a Collect) -> BoxFuture<'a, Outcome<InvoiceRecord>> {
@@ -698,6 +698,14 @@ impl Pos for Poster {
             let said = exchange(&self.0, call, move |sim| close(sim, &id, cash, cashless)).await;
             let refused = || Outcome::Refused(Reason::new("pos_refused", ""));
             outcome(&self.0, said, |done| if done { Outcome::Done(()) } else { refused() })
+        }
+        .boxed()
+    }
+
+    fn mark_fiscal<'a>(&'a self, mark: &'a FiscalMark) -> BoxFuture<'a, Outcome<()>> {
+        async move {
+            let said = exchange(&self.0, Call::act("poster", "mark", &mark.foreign_id), |_| ()).await;
+            outcome(&self.0, said, Outcome::Done)
         }
         .boxed()
     }

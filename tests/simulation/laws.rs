@@ -267,7 +267,11 @@ fn last_receipt(books: &Books, order: &OrderRow) -> Option<Tiyn> {
         | Document::Slip(_)
         | Document::Report(_)
         | Document::Drawer
-        | Document::Test(_) => None,
+        | Document::Test(_)
+        | Document::Fiscal(_)
+        | Document::Notice(_)
+        | Document::Shift(_)
+        | Document::Cash(_) => None,
     })
 }
 

@@ -410,5 +410,7 @@ pub fn dish(no: u64, quantity: u64) -> Line {
         sum: tenge((700 + 100 * (no % 8)) * quantity),
         workshop: Some(if no.is_multiple_of(2) { "1" } else { "2" }.to_owned()),
         comment: String::new(),
+        unit: None,
+        vat: None,
     }
 }

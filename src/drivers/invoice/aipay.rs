@@ -196,7 +196,7 @@ pub struct AiPay {
 
 impl Cloud for AiPay {
     fn abilities(&self) -> CloudAbilities {
-        CloudAbilities { tenders: &[Tender::KaspiInvoice], life: LIFE, find: false }
+        CloudAbilities { tenders: &[Tender::KaspiInvoice], life: LIFE, find: false, issues_receipts: true }
     }
 
     fn create<'a>(&'a self, ask: &'a Collect) -> BoxFuture<'a, Outcome<InvoiceRecord>> {

@@ -3,11 +3,14 @@
 //! speaks in tiyn, `closeTransaction` in tenge (§2): conversion happens here and nowhere else. A close whose answer is doubtful is
 //! `Unknown`, and the worker reads before anything else.
 
+use crate::domain::fiscal::{Side, UNIT_KILOGRAM};
 use crate::domain::money::Tiyn;
 use crate::domain::order::{Line, Milli, Snapshot};
 use crate::domain::outcome::{Outcome, Reason};
 use crate::domain::time::Wall;
-use crate::drivers::{BadSetup, Build, Closing, Key, Kind, Pos, PosOrder, PosStanding, Setup, Takes, lost, scalar};
+use crate::drivers::{
+    BadSetup, Build, Closing, FiscalMark, Key, Kind, Pos, PosOrder, PosStanding, Setup, Takes, lost, scalar,
+};
 use crate::host::secret::Secret;
 use crate::transport::web::{Answer, Limits, Request, Trust, Web};
 use futures_util::future::BoxFuture;
@@ -108,6 +111,29 @@ pub fn close_request(place: &Place, closing: &Closing, token: &Secret) -> Result
         pairs.push(("payment_method_id", method));
     }
     Ok(call(Request::post("/transactions.closeTransaction"), token).form(&pairs))
+}
+
+/// Tells that the goods of an order have their fiscal receipt, or were given back with one; it prints nothing (§4).
+pub fn mark_request(place: &Place, mark: &FiscalMark, token: &Secret) -> Result<Request, Reason> {
+    if !is_order_id(&mark.foreign_id) {
+        return Err(not_an_order());
+    }
+    let mut pairs = vec![
+        ("spot_id".to_owned(), place.spot_id.to_string()),
+        ("spot_tablet_id".to_owned(), place.spot_tablet_id.to_string()),
+        ("transaction_id".to_owned(), mark.foreign_id.clone()),
+        ("fiscal_return".to_owned(), (mark.side == Side::Return).to_string()),
+        ("time".to_owned(), mark.at.0.to_string()),
+    ];
+    for (no, line) in mark.lines.iter().enumerate() {
+        let (product, variant) = line.key.split_once(':').unwrap_or((&line.key, "0"));
+        let count = line.quantity.to_string().replace(',', ".");
+        pairs.push((format!("products[{no}][product_id]"), product.to_owned()));
+        pairs.push((format!("products[{no}][modification_id]"), variant.to_owned()));
+        pairs.push((format!("products[{no}][count]"), count));
+    }
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    Ok(call(Request::post("/transactions.changeFiscalStatus"), token).form(&pairs))
 }
 
 fn call(request: Request, token: &Secret) -> Request {
@@ -282,6 +308,9 @@ fn line(item: &Json) -> Option<Line> {
         sum: paid.or(full).unwrap_or_default(),
         workshop: text(item, "workshop").filter(|id| id != "0"),
         comment: String::new(),
+        // Sold by weight: Poster counts it in kilograms.
+        unit: text(item, "weight_flag").filter(|flag| flag == "1").map(|_| UNIT_KILOGRAM),
+        vat: None,
     })
 }
 
@@ -403,6 +432,15 @@ impl Pos for Poster {
     fn close<'a>(&'a self, closing: &'a Closing) -> BoxFuture<'a, Outcome<()>> {
         Box::pin(async move {
             match close_request(&self.place, closing, &self.token) {
+                Ok(request) => self.ask(request, Limits::RECORD, read_close).await,
+                Err(reason) => Outcome::Refused(reason),
+            }
+        })
+    }
+
+    fn mark_fiscal<'a>(&'a self, mark: &'a FiscalMark) -> BoxFuture<'a, Outcome<()>> {
+        Box::pin(async move {
+            match mark_request(&self.place, mark, &self.token) {
                 Ok(request) => self.ask(request, Limits::RECORD, read_close).await,
                 Err(reason) => Outcome::Refused(reason),
             }

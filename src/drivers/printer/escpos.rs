@@ -108,9 +108,15 @@ pub fn render(document: &Document, imprint: &Imprint, profile: &Profile) -> Vec<
     let is_ticket = match document {
         Document::Drawer => return profile.drawer.map(pulse).unwrap_or_default(),
         Document::Ticket(_) => true,
-        Document::Receipt(_) | Document::Refund(_) | Document::Slip(_) | Document::Report(_) | Document::Test(_) => {
-            false
-        }
+        Document::Receipt(_)
+        | Document::Refund(_)
+        | Document::Slip(_)
+        | Document::Report(_)
+        | Document::Test(_)
+        | Document::Fiscal(_)
+        | Document::Notice(_)
+        | Document::Shift(_)
+        | Document::Cash(_) => false,
     };
     let mut bytes = encode(&layout::layout(document, imprint, profile), profile);
     if is_ticket {

@@ -53,6 +53,7 @@ fn receipt() -> Document {
         qr: Some(QrBlock {
             text: format!("kassad {REFERENCE}"), caption: "Төлем нөмірі / Номер оплаты".to_owned()
         }),
+        issuer: String::new(),
     })
 }
 
@@ -152,6 +153,8 @@ fn dish(name: &str, quantity: i64, sum: i64, modifiers: &[&str]) -> Line {
         sum: tenge(sum),
         workshop: None,
         comment: String::new(),
+        unit: None,
+        vat: None,
     }
 }
 

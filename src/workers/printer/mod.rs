@@ -282,6 +282,10 @@ impl Desk {
             | Document::Refund(_)
             | Document::Slip(_)
             | Document::Report(_)
+            | Document::Fiscal(_)
+            | Document::Notice(_)
+            | Document::Shift(_)
+            | Document::Cash(_)
             | Document::Drawer => printer::render(document, imprint, &self.profile),
         });
         let was_rough = std::mem::replace(&mut self.is_rough, true);

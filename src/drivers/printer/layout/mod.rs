@@ -6,6 +6,7 @@ use crate::domain::paper::{Document, Imprint};
 use crate::drivers::printer::qr::Code;
 use crate::drivers::printer::{Candidate, Profile};
 
+mod fiscal;
 mod guest;
 mod kitchen;
 mod report;
@@ -95,6 +96,10 @@ pub fn layout(document: &Document, imprint: &Imprint, profile: &Profile) -> Vec<
         // Nothing to lay out: its bytes are a pulse.
         Document::Drawer => return Vec::new(),
         Document::Test(slip) => sheet.test(slip),
+        Document::Fiscal(receipt) => sheet.fiscal(receipt),
+        Document::Notice(notice) => sheet.notice(notice),
+        Document::Shift(paper) => sheet.shift(paper),
+        Document::Cash(slip) => sheet.cash(slip),
     }
     sheet.tail(imprint);
     sheet.items

@@ -1,0 +1,1 @@
+//! Cash registers with a fiscal memory, one service per file.

@@ -13,7 +13,7 @@ use kassad::domain::outcome::{Outcome, Reason};
 use kassad::domain::paper::ReportKind;
 use kassad::domain::time::Wall;
 use kassad::drivers::fiscal::webkassa::{self as wk, Place, Question, Webkassa};
-use kassad::drivers::{Entry, Filing, Fiscal, Health, Setup, Value, Vault};
+use kassad::drivers::{Build, Entry, Filing, Fiscal, Health, KINDS, Setup, Value, Vault};
 use kassad::host::clock::Clock;
 use kassad::host::secret::Secret;
 use kassad::transport::web::Answer;
@@ -193,6 +193,29 @@ fn every_code_of_the_table_has_its_sentence() {
             assert!(kassad::i18n::is_known(&reason.code), "{number}: {}", reason.code);
         }
     }
+}
+
+#[test]
+fn words_of_code_9_and_the_two_forms_of_505() {
+    let turn = |text: &str| wk::meaning(&wk::Fault { code: Some(9), text: text.to_owned() }).reason().code;
+    for text in
+        ["Запросы должны быть последовательными", "REQUESTS MUST BE SEQUENTIAL", "Кассада бір мезгілде екі сұраныс"]
+    {
+        assert_eq!(turn(text), "fiscal_turn", "{text}");
+    }
+    for text in ["Последовательность не содержит элементов", "Sequence contains no elements", ""]
+    {
+        assert_eq!(turn(text), "fiscal_invalid", "{text}");
+    }
+    let names = || vec![("alternativedomainnames".to_owned(), " a.webkassa.kz, ,b.webkassa.kz".to_owned())];
+    let said = br#"{"Errors":[{"Code":505,"Text":"down"}]}"#.to_vec();
+    let told = |status, headers, body: &[u8]| wk::alternatives(&Answer { status, headers, body: body.to_vec() });
+    let both = Some(vec!["a.webkassa.kz".to_owned(), "b.webkassa.kz".to_owned()]);
+    assert_eq!(told(505, names(), b"<html>"), both);
+    assert_eq!(told(200, names(), &said), both);
+    assert_eq!(told(200, Vec::new(), &said), Some(Vec::new()));
+    assert_eq!(told(200, names(), br#"{"Data":{}}"#), None);
+    assert_eq!(told(502, names(), b"<html>"), None);
 }
 
 /// The value of a number of JSON as a sum, through its text.
@@ -714,6 +737,9 @@ fn f06_a_bad_section_names_its_key() {
         key("paper", text("58mm")).is_ok() && key("hosts", Value::Texts(vec!["kkm.example.kz".to_owned()])).is_ok()
     );
     assert_eq!(key("test", Value::Flag(true)).map(|it| it.is_test), Ok(true));
+    let kind = KINDS.iter().find(|kind| kind.name == "webkassa").unwrap();
+    let Build::Fiscal(build) = kind.build else { panic!("no cash register") };
+    assert!(build(&setup("https://kkm.webkassa.kz", Arc::default())).is_ok());
     for secret in ["api_key_file", "password_file"] {
         let fault = with("https://kkm.webkassa.kz", &|setup| drop(setup.secrets.remove(secret)));
         assert_eq!(fault.err(), Some(secret));

@@ -340,7 +340,7 @@ proptest! {
         for case in CASES {
             exchange(case, &answer);
         }
-        let (_, _) = (wk::wants_login(&answer), wk::alternatives(&answer));
+        let _told = (wk::wants_login(&answer), wk::alternatives(&answer), wk::read_open_shift(&answer));
         let question = Question::unpack(&kept("webkassa_check")).unwrap();
         if let Outcome::Done(Filing::Registered(told)) = wk::read_filing(&answer, &question) {
             prop_assert!((6..=20).contains(&told.sign.len()) && told.sign.bytes().all(|byte| byte.is_ascii_digit()), "{}", told.sign);
@@ -678,7 +678,13 @@ async fn reports_and_the_state_of_the_register() {
         let Outcome::Done(state) = driver.probe().await else { panic!("no state") };
         assert!(matches!(&state.health, Health::Bad(reason) if reason.code == "fiscal_cashbox"), "{state:?}");
         let Outcome::Done(state) = driver.probe().await else { panic!("no state") };
-        assert_eq!((state.health, state.shift), (Health::Good, Some(154)), "a module that knows no licences");
+        assert_eq!(
+            (state.health, state.shift),
+            (Health::Good, Some(154)),
+            "a module that knows no licences and no shifts"
+        );
+        let Outcome::Done(state) = driver.probe().await else { panic!("no state") };
+        assert_eq!((state.health, state.shift), (Health::Good, None), "the last shift is closed");
         assert_eq!(code(&driver.probe().await), "unknown garbled");
     };
     let turn = r#"|{"Errors":[{"Code":9,"Text":"Requests must be sequential"}]}"#;
@@ -692,9 +698,18 @@ async fn reports_and_the_state_of_the_register() {
         ("/api/v4/ZReport/ByShiftNumber", "155", r#"|{"Errors":[{"Code":15,"Text":"no"}]}"#),
         (CASHBOXES, "", listed),
         (client, CASHBOX, soon),
+        (SHIFTS, CASHBOX, r#"|{"Data":{"Shifts":[{"ShiftNumber":154},{"ShiftNumber":153,"CloseDate":"x"}]}}"#),
         (CASHBOXES, "", r#"|{"Data":{"List":[]}}"#),
         (CASHBOXES, "", listed),
         (client, CASHBOX, NO_PAGE),
+        (SHIFTS, CASHBOX, NO_PAGE),
+        (CASHBOXES, "", listed),
+        (client, CASHBOX, r#"|{"Data":{"CashboxStatus":1}}"#),
+        (
+            SHIFTS,
+            CASHBOX,
+            r#"|{"Data":{"Shifts":[{"ShiftNumber":153,"CloseDate":"x"},{"ShiftNumber":154,"CloseDate":"y"}]}}"#,
+        ),
         (CASHBOXES, "", NO_PAGE),
         (client, CASHBOX, NO_PAGE),
     ];

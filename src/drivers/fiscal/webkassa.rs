@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 mod answer;
 mod fields;
@@ -109,6 +110,8 @@ pub struct Webkassa {
     abilities: FiscalAbilities,
     memory: Memory,
     clock: Clock,
+    /// Two requests of one cashbox must not meet (§0): whoever uses this driver waits here.
+    turn: Mutex<()>,
 }
 
 impl fmt::Debug for Webkassa {
@@ -178,11 +181,22 @@ impl Webkassa {
         };
         let owner = format!("{login} at {}", setup.address);
         let memory = Memory::new(setup.vault.clone(), format!("webkassa:{}", setup.name), owner);
-        Ok(Webkassa { hosts, key, login, password, place, abilities, memory, clock: setup.clock.clone() })
+        Ok(Webkassa {
+            hosts,
+            key,
+            login,
+            password,
+            place,
+            abilities,
+            memory,
+            clock: setup.clock.clone(),
+            turn: Mutex::new(()),
+        })
     }
 
     /// Sends one request, to another host where this one says that it is down.
     async fn exchange(&self, request: &Request) -> Result<Answer, Trouble> {
+        let _turn = self.turn.lock().await;
         let mut tried = Vec::new();
         while tried.len() < HOSTS_TRIED_MAX {
             let (at, web) = self.hosts.here();

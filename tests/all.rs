@@ -19,5 +19,6 @@ mod simulation;
 mod spooler;
 mod terminal;
 mod tidy;
+mod webkassa;
 mod wires;
 mod zvt;

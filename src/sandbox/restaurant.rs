@@ -10,6 +10,7 @@ use crate::sandbox::bot::BotOptions;
 use crate::sandbox::poster::PosterOptions;
 use crate::sandbox::printer::Printer;
 use crate::sandbox::terminal::TerminalOptions;
+use crate::sandbox::webkassa::WebkassaOptions;
 use crate::sandbox::{AutoGuest, Ports, World, WorldOptions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +37,7 @@ pub struct ShopOptions {
 
 /// A running restaurant without its daemon.
 pub struct Shop {
-    /// AiPay, Poster, terminals and the bot.
+    /// AiPay, Poster, Webkassa, terminals and the bot.
     pub world: World,
     /// `receipt`, `hot`, `bar`, with where they listen.
     pub printers: Vec<(Arc<Printer>, SocketAddr)>,
@@ -98,6 +99,12 @@ impl Shop {
                 ..AiPayOptions::default()
             },
             poster: PosterOptions { token: SANDBOX_SECRET.to_owned(), ..PosterOptions::default() },
+            webkassa: WebkassaOptions {
+                api_key: SANDBOX_SECRET.to_owned(),
+                login: SANDBOX_SECRET.to_owned(),
+                password: SANDBOX_SECRET.to_owned(),
+                ..WebkassaOptions::default()
+            },
             terminals: (0..options.terminals).map(terminal).collect(),
             bot: BotOptions { secret: SANDBOX_SECRET.to_owned(), ..BotOptions::default() },
         };

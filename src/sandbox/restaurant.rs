@@ -45,6 +45,9 @@ pub struct Shop {
     authority: Option<String>,
 }
 
+/// Files beside the configuration that hold the word.
+const SECRET_FILES: [&str; 7] =
+    ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token", "webkassa.key", "webkassa.password"];
 /// The file of the authority beside the configuration.
 const AUTHORITY_FILE: &str = "terminal-authority.pem";
 
@@ -129,7 +132,7 @@ impl Shop {
     /// Writes the configuration of a daemon for this restaurant, with its secrets, into a folder, and reads it.
     pub fn config(&self, folder: &Path, public: SocketAddr, local: SocketAddr) -> io::Result<Config> {
         std::fs::create_dir_all(folder)?;
-        for file in ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token"] {
+        for file in SECRET_FILES {
             std::fs::write(folder.join(file), SANDBOX_SECRET)?;
         }
         if let Some(pem) = &self.authority {

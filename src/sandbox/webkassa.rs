@@ -291,7 +291,7 @@ impl Webkassa {
         }
         let body = match self.admit(call, ask) {
             Ok(body) => body,
-            Err(refused) => return refused,
+            Err((status, refused)) => return json(status, &refused),
         };
         if !call.is_of_cashbox() {
             return self.told(self.dispatch(call, ask, &body));
@@ -311,38 +311,38 @@ impl Webkassa {
     }
 
     /// The way in: method, key, media type, a readable body, a fresh token, the right cashbox.
-    fn admit(&self, call: Call, ask: &Ask) -> Result<Body, Response> {
+    fn admit(&self, call: Call, ask: &Ask) -> Result<Body, (u16, Value)> {
         if ask.method != Method::POST {
             self.gate.complain(format!("{} {}: all calls are POST", ask.method, ask.path));
-            return Err(json(405, &object!({"Message": "The requested resource does not support this method"})));
+            return Err((405, object!({"Message": "The requested resource does not support this method"})));
         }
         let office = self.office();
         if ask.header("x-api-key") != Some(office.options.api_key.as_str()) {
             self.gate.complain(format!("{call:?} without the right x-api-key"));
             if office.options.answers_401_without_key {
-                return Err(json(401, &object!({"Message": "Unauthorized"})));
+                return Err((401, object!({"Message": "Unauthorized"})));
             }
-            return Err(json(200, &refusal(NOT_AUTHORISED, "Не авторизован: неверный API KEY").envelope(None)));
+            return Err((200, refusal(NOT_AUTHORISED, "Не авторизован: неверный API KEY").envelope(None)));
         }
         if !ask.is_of("application/json") {
             self.gate.complain(format!("{call:?} is not application/json"));
-            return Err(json(415, &object!({"Message": "Unsupported Media Type"})));
+            return Err((415, object!({"Message": "Unsupported Media Type"})));
         }
         let body = Body::read(&ask.body).ok_or_else(|| {
             self.gate.complain(format!("{call:?}: the body is not a JSON object"));
-            json(400, &object!({"Message": "The request is invalid"}))
+            (400, object!({"Message": "The request is invalid"}))
         })?;
         if call != Call::Authorize {
             let token = body.text("token").unwrap_or_default();
             let now = self.ground.clock.now();
             if !office.tokens.iter().any(|(known, dies)| known == token && *dies > now) {
                 let fault = refusal(office.options.stale_token_code, "Сессия устарела, необходима авторизация");
-                return Err(json(200, &fault.envelope(None)));
+                return Err((200, fault.envelope(None)));
             }
         }
         if call.is_of_cashbox() && body.text("cashboxuniquenumber") != Some(office.options.cashbox.as_str()) {
-            drop(office);
-            return Err(self.told(Err(refusal(NO_CASHBOX, "Касса не найдена или недоступна пользователю").into())));
+            self.gate.complain(format!("{call:?} for a cashbox that is not here"));
+            return Err((200, refusal(NO_CASHBOX, "Касса не найдена или недоступна пользователю").envelope(None)));
         }
         Ok(body)
     }
@@ -351,7 +351,7 @@ impl Webkassa {
         match outcome {
             Ok(data) => json(200, &object!({"Data": data})),
             Err(Told { fault, data }) => {
-                if matches!(fault.code, BAD_LOGIN | NO_RIGHT | NO_CASHBOX | INVALID) {
+                if matches!(fault.code, BAD_LOGIN | NO_RIGHT | INVALID) {
                     self.gate.complain(format!("refused with {}: {}", fault.code, fault.text));
                 }
                 json(200, &fault.envelope(data))

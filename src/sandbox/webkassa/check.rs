@@ -353,7 +353,7 @@ fn payments(body: &Body) -> Result<Vec<(PayKind, Tiyn)>, Refusal> {
 fn change(body: &Body, payments: &[(PayKind, Tiyn)], total: Tiyn) -> Result<Tiyn, Refusal> {
     let taken: Tiyn = payments.iter().map(|(_, sum)| *sum).sum();
     let cash: Tiyn = payments.iter().filter(|(kind, _)| *kind == PayKind::Cash).map(|(_, sum)| *sum).sum();
-    let change = body.money("change")?.unwrap_or(Tiyn(taken.0 - total.0));
+    let change = body.money("change")?.unwrap_or(Tiyn((taken.0 - total.0).max(0)));
     if change.0 < 0 || taken.0 - change.0 != total.0 {
         let paid = Tiyn(taken.0 - change.0);
         return Err(invalid(format!("Сумма оплат {} не равна сумме чека {}", paid.decimal(), total.decimal())));

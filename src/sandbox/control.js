@@ -65,7 +65,7 @@ function webkassa(w) {
     + button("webkassa/down", { on: !w.luck.is_down }, w.luck.is_down ? "связь включить" : "связь выключить", w.luck.is_down ? "on" : "")
     + button("webkassa/expire_tokens", {}, "Токен устарел") + (open ? button("webkassa/z", {}, "Z-отчёт") : "");
   const cards = w.receipts.map(fiscal).join("") || `<div class="empty">Чеков пока нет.</div>`;
-  return `<div class="row"><span>В кассе ${tenge(w.drawer / 100)}</span><span class="muted">${shift}</span><div class="choice">${acts}</div></div><div class="cards short">${cards}</div>`;
+  return `<div class="row"><span>В кассе ${tenge(w.drawer / 100)}</span><div class="muted">${shift}</div></div><div class="choice">${acts}</div><div class="cards short">${cards}</div>`;
 }
 
 const PAPER = { ok: "исправен", paper_low: "бумага на исходе", paper_out: "нет бумаги", cover_open: "крышка", cutter: "нож", offline: "не на связи", silent: "молчит", off: "выключен" };

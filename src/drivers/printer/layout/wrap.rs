@@ -33,7 +33,7 @@ pub fn is_whole(text: &str) -> bool {
 }
 
 /// What must stay on one line: words, groups of digits that make one number (`12 400`), a number with its sign
-/// (`№ 7`, `400 ₸`), a date with its time, and a stroke with what stands before it.
+/// (`№ 7`, `400 ₸`), a date with its time, a price with its `x`, and a stroke with what stands before it.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {

@@ -236,3 +236,60 @@ fn labelled(label: &str, value: &str) -> String {
     let value = value.trim();
     if matches!(value, "" | "№") { String::new() } else { format!("{label} {value}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fiscal::Register;
+
+    fn answer() -> (Bill, Registered) {
+        let bill = Bill {
+            side: Side::Sale,
+            order_number: String::new(),
+            positions: Vec::new(),
+            modifiers: Vec::new(),
+            payments: Vec::new(),
+            change: Tiyn::ZERO,
+            total: Tiyn(627_005),
+        };
+        let site = "ofd.example".to_owned();
+        let registered = Registered {
+            sign: "417".to_owned(),
+            number: 0,
+            shift: 0,
+            at: "21.11.2026 13:05:18".to_owned(),
+            total: None,
+            is_autonomous: false,
+            is_register_autonomous: false,
+            qr: String::new(),
+            register: Register { registration: "600".to_owned(), site, ..Register::default() },
+            lines: Vec::new(),
+        };
+        (bill, registered)
+    }
+
+    #[test]
+    fn a_code_is_rebuilt_only_from_all_its_parts() {
+        let (bill, whole) = answer();
+        assert_eq!(code(&bill, &whole).as_deref(), Some("http://ofd.example?i=417&f=600&s=6270.05&t=20261121T130518"));
+        let told = Registered { qr: "as it is".to_owned(), ..whole.clone() };
+        assert_eq!(code(&bill, &told).as_deref(), Some("as it is"));
+        for at in ["", "2026-11-21 13:05:18", "21.11.2026 13:05", "21.11.26 13:05:18", "21.11.2026 13:05:18 +05:00"] {
+            assert_eq!(code(&bill, &Registered { at: at.to_owned(), ..whole.clone() }), None, "{at}");
+        }
+        assert_eq!(code(&bill, &Registered { sign: String::new(), ..whole.clone() }), None);
+        assert_eq!(code(&bill, &Registered { register: Register::default(), ..whole }), None);
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let (bill, whole) = answer();
+        let bare = Registered { sign: String::new(), register: Register::default(), ..whole };
+        let text: String = lines(&bill, &bare, 48).into_iter().map(|line| line.value + "\n").collect();
+        for word in ["ФИСКАЛЬНЫЙ", "ФП", "БИН", "ИНК", "РНМ", "ЗНМ", "ОФД", "Кассир", "Смена", "заказа"]
+        {
+            assert!(!text.contains(word), "{word}: {text}");
+        }
+        assert!(text.contains("ИТОГО:") && text.contains("6\u{A0}270,05"), "{text}");
+    }
+}

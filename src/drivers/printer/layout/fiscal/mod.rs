@@ -27,6 +27,7 @@ impl Sheet<'_> {
     fn test_head(&mut self, is_test: bool) {
         if is_test {
             self.test_bar(true);
+            self.gap();
             self.both(("Сынақ кассасы: бұл чек емес", "Тестовая касса: это не чек"), Style::BOLD);
         }
     }

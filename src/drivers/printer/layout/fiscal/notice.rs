@@ -49,7 +49,9 @@ impl Sheet<'_> {
         };
         self.test_head(notice.is_test);
         self.centre(&notice.shop, Style::BIG);
+        self.gap();
         self.both_bars(NO_RECEIPT, Style::BIG.inverted());
+        self.gap();
         self.both(UNFISCAL, Style::BOLD);
         if notice.side == Side::Return {
             self.both(RETURN, Style::BIG);

@@ -9,8 +9,8 @@ use super::{AUTONOMOUS, REGISTRATION, RETURN, form};
 use crate::domain::fiscal::{Basis, PrintKind, PrintLine, Side};
 use crate::domain::paper::FiscalReceipt;
 
-/// Width of the form that is built here; paper of another width gets it as it gets a register's own.
-const FORM_COLUMNS: usize = 48;
+/// Width of the form that is built here: wider than its lines, so that none is broken before it is set for the paper.
+const FORM_COLUMNS: usize = 240;
 /// What a receipt calls itself (§4.1), as it is searched for.
 const FISCAL: &str = "ФИСКАЛЬНЫЙ ЧЕК";
 
@@ -24,14 +24,11 @@ impl Sheet<'_> {
         }
         if !receipt.paid_at.is_empty() {
             let words = if is_return {
-                ("Қайтарылды", "Возвращено")
+                "Қайтарылды / Возвращено"
             } else {
-                ("Төленді", "Оплачено")
+                "Төленді / Оплачено"
             };
-            self.both(
-                (&format!("{}: {}", words.0, receipt.paid_at), &format!("{}: {}", words.1, receipt.paid_at)),
-                Style::BOLD,
-            );
+            self.centre(&format!("{words}: {}", receipt.paid_at), Style::BOLD);
         }
         self.register_lines(reading(receipt), &receipt.registered.register, |sheet, line| {
             sheet.test_bar(receipt.is_test && line.to_uppercase().contains(FISCAL));

@@ -25,10 +25,11 @@ enum Row {
     Code(String),
 }
 
-/// One of them, with its text as the register wrote it.
+/// One of them, with its text as the register wrote it, and the column at which a numbered name would go on.
 struct Read {
     row: Row,
     raw: String,
+    hang: usize,
     is_bold: bool,
 }
 
@@ -60,7 +61,7 @@ impl Reading {
         for (place, (kind, raw, is_bold)) in pieces.into_iter().enumerate() {
             let is_edge = first.is_some_and(|first| place < first) || last.is_some_and(|last| place > last);
             let row = if kind == PrintKind::Qr { Row::Code(raw.clone()) } else { judged(&raw, columns, is_edge) };
-            rows.push(Read { row, raw, is_bold });
+            rows.push(Read { hang: hang(&raw), row, raw, is_bold });
         }
         Reading { columns, rows }
     }
@@ -85,7 +86,7 @@ impl Reading {
         let after = self.rows.iter().rposition(|read| matches!(read.row, Row::Rule(_))).map_or(0, |last| last + 1);
         let below = self.rows.iter().skip(after).position(|read| above.iter().any(|word| holds(&read.raw, word)));
         let place = below.map_or(self.rows.len(), |below| after + below);
-        self.rows.insert(place, Read { row: Row::Code(code.to_owned()), raw: String::new(), is_bold: false });
+        self.rows.insert(place, Read { row: Row::Code(code.to_owned()), raw: String::new(), hang: 0, is_bold: false });
     }
 
     /// What the register broke at its own width becomes one again: a text that went on, a figure below its label.
@@ -94,10 +95,10 @@ impl Reading {
         let mut rows: Vec<Read> = Vec::with_capacity(self.rows.len());
         for read in self.rows {
             let before = rows.last().filter(|before| before.is_bold == read.is_bold);
-            let joined = before.and_then(|before| join(before, &read, columns, known));
-            if let Some(row) = joined {
+            let joined = before.and_then(|before| Some((join(before, &read, columns, known)?, before.hang)));
+            if let Some((row, hang)) = joined {
                 rows.pop();
-                rows.push(Read { row, ..read });
+                rows.push(Read { row, hang, ..read });
             } else {
                 rows.push(read);
             }
@@ -120,7 +121,7 @@ impl Sheet<'_> {
     pub(super) fn register_lines(&mut self, reading: Reading, known: &Register, before: impl Fn(&mut Self, &str)) {
         let is_same = reading.columns == self.profile.columns;
         let reading = if is_same { reading } else { reading.joined(known) };
-        for Read { row, raw, is_bold } in reading.rows {
+        for Read { row, raw, is_bold, .. } in reading.rows {
             before(self, &raw);
             let style = if is_bold { Style::BOLD } else { Style::PLAIN };
             let folded = self.profile.fold(raw.trim_end());
@@ -203,10 +204,9 @@ fn judged(raw: &str, columns: usize, is_edge: bool) -> Row {
     if let Some(sign) = rule(text) {
         return Row::Rule(sign);
     }
-    let (long, full) = (text.chars().count(), raw.chars().count());
-    let lead = full - long;
+    let (lead, full) = (lead(raw), raw.chars().count());
     let is_flush = full == columns || full + 1 == columns;
-    let middle = columns.saturating_sub(long) / 2;
+    let middle = columns.saturating_sub(text.chars().count()) / 2;
     if let Some((left, right)) = parts(text, is_flush).filter(|_| lead <= INDENT_MAX || is_flush) {
         return Row::Pair { indent: lead.min(INDENT_MAX), left: left.to_owned(), right: right.to_owned() };
     }
@@ -252,16 +252,28 @@ fn is_ordinal(word: &str) -> bool {
     word.strip_suffix('.').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
+/// The column at which the name behind a number goes on; 0 without a number.
+fn hang(raw: &str) -> usize {
+    let number = raw.trim_start().split(' ').next().filter(|word| is_ordinal(word));
+    number.map_or(0, |number| lead(raw) + number.len() + 1)
+}
+
+fn lead(raw: &str) -> usize {
+    raw.chars().take_while(|sign| *sign == ' ').count()
+}
+
 /// The row that two rows make, where the second one stands below only because it did not fit.
 fn join(before: &Read, next: &Read, columns: usize, known: &Register) -> Option<Row> {
     let text = next.raw.trim();
     let first = text.split(' ').next().unwrap_or_default();
-    let used = before.raw.chars().count();
+    let margin = if matches!(before.row, Row::Centre(_)) { lead(&before.raw) } else { 0 };
+    let used = before.raw.chars().count() - margin;
     let had_no_room = |what: &str| used + 1 + what.chars().count() > columns;
     let requisites = [&known.taxpayer, &known.address, &known.address_kz, &known.operator, &known.operator_kz];
     let is_requisite =
         requisites.iter().any(|one| !one.is_empty() && (one.starts_with(text) || text.starts_with(*one)));
-    let goes_on = text.starts_with(|sign: char| sign.is_lowercase() || sign == '(');
+    let is_below = before.hang > 0 && lead(&next.raw) == before.hang;
+    let goes_on = is_below || text.starts_with(|sign: char| sign.is_lowercase() || sign == '(');
     let goes_on = goes_on && !is_requisite && had_no_room(first);
     let is_value = before.raw.ends_with(':') && is_figure(text) && had_no_room(text);
     match (&before.row, &next.row) {
@@ -269,6 +281,9 @@ fn join(before: &Read, next: &Read, columns: usize, known: &Register) -> Option<
             Some(Row::Pair { indent: *indent, left: left.clone(), right: text.to_owned() })
         }
         (Row::Text { indent, text: left }, Row::Text { .. }) if goes_on || is_value => {
+            Some(Row::Text { indent: *indent, text: format!("{left} {text}") })
+        }
+        (Row::Text { indent, text: left }, Row::Centre(_)) if goes_on && is_below => {
             Some(Row::Text { indent: *indent, text: format!("{left} {text}") })
         }
         (Row::Centre(left), Row::Centre(_)) if goes_on || is_value => Some(Row::Centre(format!("{left} {text}"))),
@@ -282,5 +297,154 @@ fn join(before: &Read, next: &Read, columns: usize, known: &Register) -> Option<
             | Row::Code(_),
             _,
         ) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drivers::printer::layout::{Item, text};
+    use crate::drivers::printer::{Letters, Profile};
+
+    /// What a printer of so many columns makes of lines; a bold one begins with `*`.
+    fn set(lines: &str, columns: usize) -> String {
+        let line = |text: &str| {
+            let (is_bold, text) = text.strip_prefix('*').map_or((false, text), |text| (true, text));
+            PrintLine { kind: PrintKind::Text, value: text.to_owned(), is_bold }
+        };
+        let lines: Vec<PrintLine> = lines.lines().map(line).collect();
+        let profile = Profile { columns, dots: columns * 12, ..Profile::wide(Letters::Kz1048) };
+        let mut sheet = Sheet::new(&profile);
+        let known = Register {
+            address: "г. Алматы, ул. Родниковая, д. 12".to_owned(), ..Register::default()
+        };
+        sheet.register_lines(Reading::of(&lines), &known, |_, _| {});
+        let bold = |item: &Item| matches!(item, Item::Line(line) if line.style == Style::BOLD);
+        let mark = |(item, row): (&Item, &str)| format!("{}{row}\n", if bold(item) { "*" } else { "" });
+        sheet.items.iter().zip(text(&sheet.items, columns).lines()).map(mark).collect()
+    }
+
+    fn lines(rows: &[&str]) -> String {
+        rows.iter().map(|row| format!("{row}\n")).collect()
+    }
+
+    #[test]
+    fn lines_of_this_width_are_unchanged() {
+        let told = lines(&[
+            "         ЖШС/ТОО \"Бақ\"",
+            "------------------------------------",
+            "САТУ/ПРОДАЖА                     №28",
+            "Мобильді төлем/Мобильный платеж:",
+            "4\u{A0}000,00",
+            "",
+            "*БАРЛЫҒЫ/ИТОГО:              6\u{A0}270,00",
+        ]);
+        assert_eq!(set(&told, 36), told.replace('\u{A0}', " "));
+    }
+
+    #[test]
+    fn what_a_narrow_register_broke_is_one_again() {
+        let told = lines(&[
+            "------------------------------------",
+            "  1. Бешбармақ, үлкен",
+            "     компанияға/Бешбармак на большую",
+            "     Компанию",
+            "   2 дана/шт x 2\u{A0}400,00",
+            "Мобильді төлем/Мобильный платеж:",
+            "4\u{A0}000,00",
+            "*БАРЛЫҒЫ/ИТОГО:              6\u{A0}270,00",
+            "Алматы қаласы, Бұлақ көшесі, 12 үй",
+            "г. Алматы, ул. Родниковая, д. 12",
+            "Чекті тексеру үшін сайтқа",
+            "кіріңіз/Для проверки чека зайдите на",
+            "сайт: ofd.example",
+            "====================================",
+            "   МКК БКМ коды (КТН)/Код ККМ КГД",
+            "        (РНМ): 600700000417",
+        ]);
+        let wide = [
+            "------------------------------------------------",
+            "  1. Бешбармақ, үлкен компанияға/Бешбармак на",
+            "     большую Компанию",
+            "   2 дана/шт x 2 400,00",
+            "Мобильді төлем/Мобильный платеж:        4 000,00",
+            "*БАРЛЫҒЫ/ИТОГО:                          6 270,00",
+            "Алматы қаласы, Бұлақ көшесі, 12 үй",
+            "г. Алматы, ул. Родниковая, д. 12",
+            "Чекті тексеру үшін сайтқа кіріңіз/Для проверки",
+            "чека зайдите на сайт: ofd.example",
+            "================================================",
+            "     МКК БКМ коды (КТН)/Код ККМ КГД (РНМ):",
+            "                  600700000417",
+        ];
+        assert_eq!(set(&told, 48), lines(&wide));
+    }
+
+    #[test]
+    fn a_wide_form_becomes_narrow() {
+        let told = lines(&[
+            "              БСН/БИН 111222333444",
+            "ҚҚС Сериясы/НДС Серия 00000             №0000417",
+            "------------------------------------------------",
+            "  1. Лағман үйғырша, өте ащы/Лагман уйгурский",
+            "   1 бір қызмет/одн.усл. x 380,00",
+            "   Жеңілдік/Скидка                        -71,00",
+            "Қызмет көрсету/Обслуживание зала 10%      570,00",
+            "*БАРЛЫҒЫ/ИТОГО:                         6 270,00",
+            "соның ішінде ҚҚС/в т.ч. НДС 16%:          864,83",
+            "------------------------------------------------",
+            "ФБ/ФП: 2150417004417",
+            "Уақыты/Время: 21.11.2026 13:05:18",
+            "------------------------------------------------",
+            "*          ФИСКАЛДЫ ЧЕК/ФИСКАЛЬНЫЙ ЧЕК",
+            "     МКК БКМ коды (КТН)/Код ККМ КГД (РНМ):",
+            "                  600700000417",
+        ]);
+        let narrow = [
+            "      БСН/БИН 111222333444",
+            "ҚҚС Сериясы/НДС Серия 00000",
+            "                        №0000417",
+            "--------------------------------",
+            "  1. Лағман үйғырша, өте",
+            "     ащы/Лагман уйгурский",
+            "   1 бір қызмет/одн.усл.",
+            "   x 380,00",
+            "   Жеңілдік/Скидка        -71,00",
+            "Қызмет көрсету/Обслуживание зала",
+            "10%                       570,00",
+            "*БАРЛЫҒЫ/ИТОГО:          6 270,00",
+            "соның ішінде ҚҚС/в т.ч. НДС 16%:",
+            "                          864,83",
+            "--------------------------------",
+            "ФБ/ФП: 2150417004417",
+            "Уақыты/Время:",
+            "             21.11.2026 13:05:18",
+            "--------------------------------",
+            "*  ФИСКАЛДЫ ЧЕК/ФИСКАЛЬНЫЙ ЧЕК",
+            " МКК БКМ коды (КТН)/Код ККМ КГД",
+            "      (РНМ): 600700000417",
+        ];
+        assert_eq!(set(&told, 32), lines(&narrow));
+    }
+
+    #[test]
+    fn pictures_are_left_out_and_a_missing_code_stands_above_the_numbers() {
+        let line = |kind, value: &str| PrintLine { kind, value: value.to_owned(), is_bold: false };
+        let mut told = vec![
+            line(PrintKind::Image, "data:image/png;base64,AAAA"),
+            line(PrintKind::Text, "----------------"),
+            line(PrintKind::Text, "ФИСКАЛЬНЫЙ ЧЕК"),
+            line(PrintKind::Text, "КСН/ИНК: 1"),
+        ];
+        let mut reading = Reading::of(&told);
+        assert!(reading.has_text() && !reading.has_code());
+        reading.put_code("code", &["ИНК", "РНМ"]);
+        let rows: Vec<&Row> = reading.rows.iter().map(|read| &read.row).collect();
+        assert!(rows.len() == 4 && *rows[2] == Row::Code("code".to_owned()), "{rows:?}");
+        told.pop();
+        let mut reading = Reading::of(&told);
+        reading.put_code("code", &["ИНК", "РНМ"]);
+        assert_eq!(reading.rows.last().map(|read| &read.row), Some(&Row::Code("code".to_owned())));
+        assert!(!Reading::of(&told[..1]).has_text());
     }
 }

@@ -2,7 +2,7 @@
 //! their returns stand in full, other blocks of nothing take one line.
 
 use super::super::Style;
-use super::super::sheet::{Sheet, Words, label};
+use super::super::sheet::{Sheet, Words};
 use super::{BECAUSE, BY, DRAWER, SHIFT, form};
 use crate::domain::fiscal::{Ever, Turnover};
 use crate::domain::money::Tiyn;
@@ -35,9 +35,9 @@ impl Sheet<'_> {
         if report.number > 0 {
             self.known(("Есеп нөмірі", "Номер отчёта"), &report.number.to_string());
         }
-        self.known(("Ауысым басталды", "Начало смены"), &report.opened);
+        self.known(("Басталуы", "Начало"), &report.opened);
         self.known(("Есеп уақыты", "Время отчёта"), &report.made);
-        self.known(("Ауысым жабылды", "Смена закрыта"), &report.closed);
+        self.known(("Жабылуы", "Закрыта"), &report.closed);
         self.known(("Құжаттар", "Документов"), &report.documents.to_string());
         self.ever(("Ауысым басындағы нөлденбейтін сомалар", "Необнуляемые суммы на начало"), &report.at_start);
         self.turnover(SALES, &report.sales, true);
@@ -86,8 +86,8 @@ impl Sheet<'_> {
             return;
         }
         self.rule('-');
-        let (count, sum) = (format!("{} x", turnover.count), form::money(net(turnover)));
-        self.figures(title, &count, &sum);
+        self.both(title, Style::BOLD);
+        self.two(&format!("Чектер / Чеков: {}", turnover.count), &form::money(net(turnover)), Style::TALL);
         for payment in &turnover.payments {
             self.row(form::pay_words(payment.kind), payment.sum);
         }
@@ -102,15 +102,6 @@ impl Sheet<'_> {
         }
         if turnover.count_ever > 0 {
             self.known(("Барлық құжат", "Всего документов"), &turnover.count_ever.to_string());
-        }
-    }
-
-    /// A heading with its count and sum: on one line where they fit, else below it.
-    fn figures(&mut self, title: Words, count: &str, sum: &str) {
-        let figures = format!("{count}{sum:>16}");
-        if !self.two_on_one(&label(title), &figures, Style::TALL) {
-            self.both(title, Style::BOLD);
-            self.two(count, sum, Style::TALL);
         }
     }
 

@@ -5,7 +5,7 @@
 use escpos::driver::Driver;
 use escpos::printer::Printer as Crate;
 use escpos::utils::{CashDrawer, PageCode, Protocol};
-use kassad::domain::fiscal::PrintKind;
+use kassad::domain::fiscal::{PrintKind, PrintLine};
 use kassad::domain::paper::{Document, Imprint, Receipt, TicketKind};
 use kassad::drivers::printer::layout::{self, Item, Style};
 use kassad::drivers::printer::status::{self, Paper as Roll, Question, Trouble};
@@ -207,6 +207,128 @@ fn a_repeat_says_so_first_and_everything_else_is_the_same() {
             let text = layout::text(&second[..head], profile.columns);
             assert!(text.contains("ПОВТОР") && text.contains("ТАЛАУ №2"), "{text}");
         }
+    }
+}
+
+// ---- papers of a cash register
+
+/// A paper as one text of single spaces, so that no break of a line hides a word.
+fn whole(document: &Document, profile: &Profile) -> String {
+    let text = layout::text(&layout::layout(document, &FIRST, profile), profile.columns);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn every_width() -> Vec<Profile> {
+    let raster = |profile| Profile { way: Way::Raster, ..profile };
+    let columns = [24, 32, 42, 48, 56, 64];
+    columns.map(|columns| raster(Profile { columns, dots: 12 * columns, ..Profile::wide(Letters::Kz1048) })).into()
+}
+
+#[test]
+fn f26_only_a_paper_with_a_sign_calls_itself_a_fiscal_receipt() {
+    let (mut with, mut without) = (0, 0);
+    for profile in every_width() {
+        for (name, document) in samples() {
+            let text = whole(&document, &profile);
+            let is_titled = text.to_uppercase().contains("ФИСКАЛЬНЫЙ ЧЕК") || text.contains("ФИСКАЛДЫ ЧЕК");
+            if let Document::Fiscal(receipt) = &document {
+                assert!(is_titled && text.contains(&format!("ФП: {} ", receipt.registered.sign)), "{name}: {text}");
+                with += 1;
+            } else if is_fiscal(&name) {
+                assert!(!is_titled && !text.contains("ФП:"), "{name}: {text}");
+                without += 1;
+            }
+        }
+    }
+    assert_eq!((with, without), (60, 30));
+}
+
+#[test]
+fn f26_a_notice_says_in_two_languages_that_it_is_no_receipt_and_how_to_get_one() {
+    for profile in every_width() {
+        for name in ["fiscal-notice", "fiscal-notice-refund"] {
+            let text = whole(&sample(name), &profile);
+            for words in ["БҰЛ ЧЕК ЕМЕС", "ЭТО НЕ ЧЕК", "байланыс жоқ", "Нет связи", " 417 ", "№ 1950", "14159265"]
+            {
+                assert!(text.contains(words), "{name}, {words}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sale_never_says_return_and_a_return_always_does() {
+    for profile in every_width() {
+        for (name, document) in samples().into_iter().filter(|(name, _)| is_fiscal(name)) {
+            assert_eq!(whole(&document, &profile).contains("ВОЗВРАТ"), name.contains("refund"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_first_number_behind_a_sign_and_a_space_is_that_of_the_order() {
+    for profile in every_width() {
+        for (name, document) in samples().into_iter().filter(|(_, document)| matches!(document, Document::Fiscal(_))) {
+            let text = whole(&document, &profile);
+            let (_, after) = text.split_once("№ ").unwrap();
+            assert!(after.starts_with("1950 "), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn f29_a_paper_of_a_test_register_is_barred_at_both_ends() {
+    for profile in every_width() {
+        for (name, mut document) in samples().into_iter().filter(|(name, _)| is_fiscal(name)) {
+            match &mut document {
+                Document::Fiscal(receipt) => receipt.is_test = true,
+                Document::Notice(notice) => notice.is_test = true,
+                Document::Shift(paper) => paper.is_test = true,
+                Document::Cash(slip) => slip.is_test = true,
+                other => panic!("{other:?}"),
+            }
+            let items = layout::layout(&document, &FIRST, &profile);
+            let is_bar = |item: &&Item| matches!(item, Item::Line(line) if line.style == Style::BIG.inverted() && line.text.trim() == "ТЕСТ");
+            let bars = if matches!(document, Document::Fiscal(_)) { 3 } else { 2 };
+            assert_eq!(items.iter().filter(is_bar).count(), bars, "{name}");
+            assert!(is_bar(&items.first().unwrap()), "{name}");
+            let last = items.iter().rposition(|item| is_bar(&item)).unwrap();
+            let below = layout::text(&items[last + 1..], profile.columns);
+            assert!(below.contains("печать") && !below.contains("ФП"), "{name}: {below}");
+            assert!(whole(&document, &profile).contains("это не чек"), "{name}");
+        }
+    }
+}
+
+/// What a register left out is added where the law wants it: the sign, the autonomous mark, the code.
+#[test]
+fn what_the_law_wants_and_the_register_left_out_is_added() {
+    let Document::Fiscal(mut receipt) = sample("fiscal-autonomous") else { unreachable!() };
+    let is_wanted = |line: &PrintLine| {
+        line.kind == PrintKind::Text && !line.value.contains("21504170044") && !line.value.contains("втоном")
+    };
+    receipt.registered.lines.retain(is_wanted);
+    for profile in every_width() {
+        let items = layout::layout(&Document::Fiscal(receipt.clone()), &FIRST, &profile);
+        let codes: Vec<&Item> = items.iter().filter(|item| matches!(item, Item::Code(_))).collect();
+        let [Item::Code(code)] = codes.as_slice() else { panic!("{codes:?}") };
+        assert_eq!(code.text, receipt.registered.qr);
+        // 25 mm at 203 dpi, where the paper has them.
+        assert!(code.picture().unwrap().width() >= 200, "{code:?}");
+        let text = whole(&Document::Fiscal(receipt.clone()), &profile);
+        assert!(text.contains("ФП: 2150417004417") && text.contains("Автономный режим"), "{text}");
+        assert!(text.contains("ФИСКАЛЬНЫЙ ЧЕК [QR"), "{text}");
+    }
+}
+
+#[test]
+fn a_receipt_names_who_issues_the_fiscal_one() {
+    let Document::Receipt(plain) = receipt() else { unreachable!() };
+    let named = Document::Receipt(Receipt { issuer: "Kaspi".to_owned(), ..plain.clone() });
+    for profile in every_width() {
+        let text = whole(&named, &profile);
+        assert!(text.contains("Фискалдық чекті Kaspi береді Фискальный чек выдаёт Kaspi"), "{text}");
+        assert!(!whole(&Document::Receipt(plain.clone()), &profile).contains("Kaspi береді"));
     }
 }
 

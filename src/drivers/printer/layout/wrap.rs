@@ -52,7 +52,9 @@ fn pieces(text: &str) -> Vec<String> {
 fn belongs(word: &str, last: &str) -> bool {
     let after_digit = last.ends_with(|sign: char| sign.is_ascii_digit());
     let is_group = word.bytes().take_while(u8::is_ascii_digit).count() == 3;
+    let is_price = last == "x" && word.starts_with(|sign: char| sign.is_ascii_digit());
     word == "/"
+        || is_price
         || last.ends_with('№')
         || after_digit && (is_group || matches!(word, "₸" | "тг"))
         || is_moment(last, word)

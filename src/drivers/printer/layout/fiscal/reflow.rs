@@ -283,7 +283,7 @@ fn join(before: &Read, next: &Read, columns: usize, known: &Register) -> Option<
         (Row::Text { indent, text: left }, Row::Text { .. }) if goes_on || is_value => {
             Some(Row::Text { indent: *indent, text: format!("{left} {text}") })
         }
-        (Row::Text { indent, text: left }, Row::Centre(_)) if goes_on && is_below => {
+        (Row::Text { indent, text: left }, Row::Centre(_) | Row::Right(_)) if goes_on && is_below => {
             Some(Row::Text { indent: *indent, text: format!("{left} {text}") })
         }
         (Row::Centre(left), Row::Centre(_)) if goes_on || is_value => Some(Row::Centre(format!("{left} {text}"))),

@@ -285,7 +285,13 @@ fn f29_a_paper_of_a_test_register_is_barred_at_both_ends() {
                 Document::Notice(notice) => notice.is_test = true,
                 Document::Shift(paper) => paper.is_test = true,
                 Document::Cash(slip) => slip.is_test = true,
-                other => panic!("{other:?}"),
+                Document::Receipt(_)
+                | Document::Ticket(_)
+                | Document::Refund(_)
+                | Document::Slip(_)
+                | Document::Report(_)
+                | Document::Drawer
+                | Document::Test(_) => panic!("{name} is no paper of a register"),
             }
             let items = layout::layout(&document, &FIRST, &profile);
             let is_bar = |item: &&Item| matches!(item, Item::Line(line) if line.style == Style::BIG.inverted() && line.text.trim() == "ТЕСТ");

@@ -75,24 +75,25 @@ fn chop(piece: &str, cells: usize) -> Vec<String> {
     let mut rest = signs.as_slice();
     let mut parts = Vec::with_capacity(1);
     while rest.len() > cells {
-        let in_number =
-            |at: &usize| matches!(rest.get(at - 1..=*at), Some([left, right]) if numeric(*left) && numeric(*right));
-        let in_digits = |at: &usize| {
-            let pair = rest.get(at - 1..=*at);
-            matches!(pair, Some([left, right]) if left.is_ascii_digit() && right.is_ascii_digit())
+        let split = |apart: &dyn Fn(char, char) -> bool| {
+            let is_split = |at: &usize| matches!(rest.get(at - 1..=*at), Some([left, right]) if apart(*left, *right));
+            (1..=cells).rev().find(is_split)
         };
-        let last = |inside: &dyn Fn(&usize) -> bool| (1..=cells).rev().find(|at| !inside(at));
-        let at = last(&in_number).or_else(|| last(&in_digits)).unwrap_or(cells);
+        // Best before a number that a sign holds, then between things, then between figures, at last anywhere.
+        let at = split(&|left, right| right == ' ' && !left.is_ascii_digit())
+            .or_else(|| split(&|left, right| !numeric(left) || !numeric(right)))
+            .or_else(|| split(&|left, right| !left.is_ascii_digit() || !right.is_ascii_digit()))
+            .unwrap_or(cells);
         let (part, after) = rest.split_at(at);
         parts.push(part.iter().collect());
-        rest = after;
+        rest = after.strip_prefix(&[' ']).unwrap_or(after);
     }
     parts.push(rest.iter().collect());
     parts
 }
 
 fn numeric(sign: char) -> bool {
-    sign.is_ascii_digit() || " ,.".contains(sign)
+    sign.is_ascii_digit() || " ,.:".contains(sign)
 }
 
 #[cfg(test)]
@@ -110,6 +111,7 @@ mod tests {
         assert_eq!(wrap("  два   слова  ", 5), ["два", "слова"]);
         assert_eq!(wrap("Время: 21.11.2026 13:05:18 здесь", 20), ["Время:", "21.11.2026 13:05:18", "здесь"]);
         assert_eq!(wrap("123,456,789,012,345", 6), ["123,", "456,", "789,", "012,", "345"]);
+        assert_eq!(wrap("-№ 21.11.2026 13:05:18", 20), ["-№", "21.11.2026 13:05:18"]);
         assert!(is_whole("12 400") && is_whole("21.11.2026 13:05") && !is_whole("12 часов"));
     }
 

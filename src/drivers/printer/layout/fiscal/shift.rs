@@ -39,9 +39,12 @@ impl Sheet<'_> {
         self.known(("Есеп уақыты", "Время отчёта"), &report.made);
         self.known(("Жабылуы", "Закрыта"), &report.closed);
         self.known(("Құжаттар", "Документов"), &report.documents.to_string());
-        self.ever(("Ауысым басындағы нөлденбейтін сомалар", "Необнуляемые суммы на начало"), &report.at_start);
+        self.ever(("Басындағы нөлденбейтін сомалар", "Необнуляемые суммы на начало"), &report.at_start);
         self.turnover(SALES, &report.sales, true);
         self.turnover(SALE_RETURNS, &report.sale_returns, true);
+        if is_none(&report.purchases) {
+            self.rule('-');
+        }
         self.turnover(PURCHASES, &report.purchases, false);
         self.turnover(PURCHASE_RETURNS, &report.purchase_returns, false);
         self.rule('-');
@@ -53,7 +56,7 @@ impl Sheet<'_> {
             let revenue = Tiyn(net(&report.sales).0.saturating_sub(net(&report.sale_returns).0));
             self.named(("Түсім", "Выручка"), &form::money(revenue), Style::BOLD);
         }
-        self.ever(("Ауысым соңындағы нөлденбейтін сомалар", "Необнуляемые суммы на конец"), &report.at_end);
+        self.ever(("Соңындағы нөлденбейтін сомалар", "Необнуляемые суммы на конец"), &report.at_end);
         self.rule('-');
         let operators = [&report.register.operator_kz, &report.register.operator];
         for (mark, operator) in ["ФДО: ", "ОФД: "].into_iter().zip(operators).filter(|(_, name)| !name.is_empty())

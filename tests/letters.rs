@@ -274,8 +274,8 @@ fn document(texts: &[String], quantity: i64, sum: i64, kind: u8) -> Document {
                 at: text(6),
             });
         }
-        8..=13 => return register_paper(texts, sum, kind, payment),
         7 => return Document::Test(TestSlip { shop: text(0), printer: text(1), at: text(2) }),
+        8..=13 => return register_paper(texts, sum, kind, payment),
         _ => {
             let line = Dish {
                 key: text(0),
@@ -533,7 +533,7 @@ fn has_ink(letter: char) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_text_keeps_the_columns_and_comes_out_as_laid_out(

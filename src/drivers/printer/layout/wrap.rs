@@ -32,6 +32,11 @@ pub fn is_whole(text: &str) -> bool {
     pieces(text).len() == 1
 }
 
+/// Cells of the longest thing of a text that stays on one line.
+pub fn longest(text: &str) -> usize {
+    pieces(text).iter().map(|piece| width(piece)).max().unwrap_or(0)
+}
+
 /// What must stay on one line: words, groups of digits that make one number (`12 400`), a number with its sign
 /// (`№ 7`, `400 ₸`), a date with its time, a price with its `x`, and a stroke with what stands before it.
 fn pieces(text: &str) -> Vec<String> {

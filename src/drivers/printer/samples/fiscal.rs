@@ -12,23 +12,26 @@ use crate::domain::paper::{CashSlip, Document, FiscalNotice, FiscalReceipt, Paym
 use crate::drivers::printer::layout::fiscal::form;
 
 const SIGN: &str = "2150417004417";
+const REFUND: &str = "K3F9Q-1-R1";
 const AT: &str = "21.11.2026 13:05:18";
 const VAT: Vat = Vat(Some(16));
 
 /// Every paper of a register with a short name for files.
 pub(super) fn samples() -> Vec<(&'static str, Document)> {
     let sale = sale();
-    let whole = |bill: Bill, columns| receipt(bill, columns);
     vec![
-        ("fiscal-sale", document(whole(sale.clone(), 48))),
+        ("fiscal-sale", document(receipt(sale.clone(), 48))),
         ("fiscal-mixed", document(mixed())),
-        ("fiscal-discount", document(whole(discount(), 36))),
-        ("fiscal-service", document(whole(service(), 48))),
+        ("fiscal-discount", document(receipt(discount(), 36))),
+        ("fiscal-service", document(receipt(service(), 48))),
         ("fiscal-no-vat", document(no_vat())),
         ("fiscal-refund", document(refund())),
         ("fiscal-autonomous", document(autonomous())),
-        ("fiscal-test", document(FiscalReceipt { is_test: true, ..whole(sale.clone(), 48) })),
-        ("fiscal-later", document(FiscalReceipt { paid_at: "21.11.2026 09:40".to_owned(), ..whole(sale.clone(), 36) })),
+        ("fiscal-test", document(FiscalReceipt { is_test: true, ..receipt(sale.clone(), 48) })),
+        (
+            "fiscal-later",
+            document(FiscalReceipt { paid_at: "21.11.2026 09:40".to_owned(), ..receipt(sale.clone(), 36) }),
+        ),
         ("fiscal-looked-up", document(looked_up(sale))),
         ("fiscal-notice", notice(Side::Sale)),
         ("fiscal-notice-refund", notice(Side::Return)),
@@ -195,7 +198,7 @@ fn refund() -> FiscalReceipt {
     registered.qr = registered.qr.replace(SIGN, &registered.sign).replace("T130518", "T132041");
     registered.lines = lines(bill, registered, 48);
     back.evidence = vec![payment("Kaspi QR", 2_100, "14159301")];
-    back.reference = "K3F9Q-1-R1".to_owned();
+    back.reference = REFUND.to_owned();
     back
 }
 
@@ -216,16 +219,17 @@ fn looked_up(sale: Bill) -> FiscalReceipt {
 }
 
 fn notice(side: Side) -> Document {
-    let (lines, total, label) = match side {
+    let (lines, total, transaction, reference) = match side {
         Side::Sale => (
             vec![
                 dish("Лағман / Лагман уйгурский", 2_000, 4_800, &[]),
                 dish("Қой етінен кәуап / Шашлык из баранины", 350, 2_100, &["пиязсыз / без лука"]),
             ],
             6_900,
-            "Kaspi QR",
+            "14159265",
+            REFERENCE,
         ),
-        Side::Return => (Vec::new(), 2_100, "Kaspi QR"),
+        Side::Return => (Vec::new(), 2_100, "14159301", REFUND),
     };
     Document::Notice(FiscalNotice {
         shop: SHOP.to_owned(),
@@ -234,11 +238,11 @@ fn notice(side: Side) -> Document {
         side,
         lines,
         total: tenge(total),
-        payments: vec![payment(label, total, "14159265")],
+        payments: vec![payment("Kaspi QR", total, transaction)],
         at: "21.11.2026 13:05".to_owned(),
         number: 417,
         contact: "+7 700 000 04 17".to_owned(),
-        reference: REFERENCE.to_owned(),
+        reference: reference.to_owned(),
         is_test: false,
     })
 }

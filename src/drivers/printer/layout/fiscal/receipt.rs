@@ -31,7 +31,10 @@ impl Sheet<'_> {
             self.centre(&format!("{words}: {}", receipt.paid_at), Style::BOLD);
         }
         self.register_lines(reading(receipt), &receipt.registered.register, |sheet, line| {
-            sheet.test_bar(receipt.is_test && line.to_uppercase().contains(FISCAL));
+            if receipt.is_test && line.to_uppercase().contains(FISCAL) {
+                sheet.test_bar(true);
+                sheet.gap();
+            }
         });
         self.rule('=');
         self.order(&receipt.order_number, &receipt.table);

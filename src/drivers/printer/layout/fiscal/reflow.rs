@@ -153,18 +153,23 @@ impl Sheet<'_> {
 
     /// A text at its indent, its further lines below its first letter. Where only its figure does not fit, that stands at the right below.
     fn running(&mut self, indent: usize, text: &str, style: Style) {
-        let fits = indent + super::super::width(&self.profile.fold(text)) <= self.cells(style);
+        let folded = self.profile.fold(text);
+        let cells = self.cells(style);
         let figure = text.rsplit_once(": ").filter(|(_, value)| {
             value.starts_with(|sign: char| sign == '№' || sign.is_ascii_digit()) && wrap::is_whole(value)
         });
-        if let Some((label, figure)) = figure.filter(|_| !fits) {
+        let is_long = indent + super::super::width(&folded) > cells;
+        if let Some((label, figure)) = figure.filter(|_| is_long) {
             return self.pair(indent, &format!("{label}:"), figure, style);
         }
         let number = text.split_once(' ').filter(|(number, _)| is_ordinal(number));
-        match number {
-            Some((number, name)) => self.indented(&format!("{:indent$}{number} ", ""), name, style),
-            None => self.indented(&" ".repeat(indent), text, style),
+        let (mark, text) = number.map_or((String::new(), text), |(number, name)| (format!("{number} "), name));
+        let mark = format!("{:indent$}{mark}", "");
+        if mark.len() + wrap::longest(&folded) > cells {
+            // Not beside the indent, but whole on a line of its own.
+            return self.indented("", &(mark + text), style);
         }
+        self.indented(&mark, text, style);
     }
 }
 

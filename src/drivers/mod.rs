@@ -556,6 +556,7 @@ pub const KINDS: &[Kind] = &[
     terminal::zvt::KIND,
     invoice::aipay::KIND,
     pos::poster::KIND,
+    fiscal::webkassa::KIND,
     printer::escpos::KIND,
     display::cd5220::KIND,
     display::escpos_display::KIND,

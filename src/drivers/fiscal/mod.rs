@@ -1,1 +1,3 @@
 //! Cash registers with a fiscal memory, one service per file.
+
+pub mod webkassa;

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub mod collect;
+pub mod fiscal;
 pub mod intake;
 pub mod kitchen;
 pub mod print;

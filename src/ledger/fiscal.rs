@@ -283,6 +283,11 @@ impl View<'_> {
         found.ok_or_else(|| Fault::Missing(format!("fiscal document {id}")))
     }
 
+    /// The document that has a fiscal sign.
+    pub fn fiscal_by_sign(&self, register: &str, sign: &str) -> Result<Option<FiscalRow>, Fault> {
+        Ok(self.fiscal_where("WHERE register = ?1 AND sign = ?2", (register, sign))?.pop())
+    }
+
     /// The documents of an order, oldest first.
     pub fn fiscal_of_order(&self, order: OrderId) -> Result<Vec<FiscalRow>, Fault> {
         self.fiscal_where("WHERE order_id = ?1 ORDER BY id", [order.0])

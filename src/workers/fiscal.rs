@@ -546,7 +546,9 @@ impl Desk {
         if let Some(reason) = self.trouble_now() {
             self.office.writer.decide(move |tx| fiscal::ask_about_waiting(tx, &name, &reason)).await?;
         }
-        Ok(None)
+        // Once answered it is not asked again at once.
+        watch.waiting_since = Some(now);
+        Ok(Some(now.plus(WAITING_FOR)))
     }
 
     /// The Z report of a business day that is over, once nobody can doubt which day it is.

@@ -759,6 +759,7 @@ const TABLE: &[Row] = &[
         "Put cash in"),
     ("page.fiscal_out", "Ақша алу", "Изъять наличные",
         "Take cash out"),
+    ("page.fiscal_because", "Не үшін", "Для чего", "What for"),
     ("page.fiscal_print", "Чек", "Чек",
         "Receipt"),
     ("page.fiscal_sent", "Принтерге жіберілді", "Отправлено на принтер",

@@ -651,12 +651,18 @@ const printReceipt = (id) => act("fiscal_print", async () => {
 
 async function register() {
   const dialog = at("dialog"), filled = { amount: "", by: "", because: "" };
-  let shown = null, form = "";
-  const load = async () => { shown = await call("GET", `/api/v1/fiscal?lang=${view.lang}`); show(); };
+  let shown = null, form = "", drawn = "";
+  const load = async () => {
+    shown = await call("GET", `/api/v1/fiscal?lang=${view.lang}`);
+    // What has not changed is not drawn again: a tap never lands on a button that was just replaced.
+    const text = JSON.stringify([shown.state, shown.text, shown.waiting, shown.hours_left, shown.documents]);
+    if (text !== drawn) { drawn = text; show(); }
+  };
   const post = (path, body) => act("register", async () => {
     try {
       await call("POST", `/api/v1/fiscal/${path}?lang=${view.lang}`, body || {});
       form = "";
+      show();
     } catch (error) {
       // Cash has no key: a second press would be a second document.
       if (error.status || path !== "cash") throw error;
@@ -672,7 +678,7 @@ async function register() {
   const field = (name) => {
     const input = make("input", { value: filled[name], autocomplete: "off", maxlength: 200, inputmode: name === "amount" ? "decimal" : null });
     input.addEventListener("input", () => { filled[name] = name === "amount" ? input.value.replace(",", ".") : input.value; });
-    return make("label", {}, word(`page.${name}`), input);
+    return make("label", {}, word(name === "because" ? "page.fiscal_because" : `page.${name}`), input);
   };
   const open = (name) => { form = name; show(); };
   const choice = (name, text) => make("button", { type: "button", "aria-pressed": String(form === name), onclick: () => (name === "x" ? post("x") : open(form === name ? "" : name)) }, text);
@@ -682,13 +688,17 @@ async function register() {
     shown.waiting > 0 && word("page.fiscal_waiting", { count: shown.waiting, age: span(shown.oldest_s || 0) }),
     shown.hours_left !== null && shown.hours_left !== undefined && word("page.fiscal_left", { hours: shown.hours_left }),
   ].filter(Boolean).join(" · ");
+  const isBill = (one) => one.act === "sale" || one.act === "return";
+  const told = (one) => (one.sign ? word("page.fiscal_number", { sign: one.sign })
+    : one.state === "registered" && !isBill(one) && one.shift ? word("page.fiscal_shift", { shift: one.shift }) : one.state_text);
   const row = (one) => make("div", { class: `document ${one.state === "refused" || one.state === "uncertain" ? "look" : ""}` },
     make("span", { class: "when" }, String(one.created_at || "").slice(11, 16)),
     make("span", { class: "what" }, make("b", {}, [one.act_text, one.order_number && `№${THIN}${one.order_number}`].filter(Boolean).join(" ")),
-      make("small", {}, [one.sign ? word("page.fiscal_number", { sign: one.sign }) : one.state_text, one.text].filter(Boolean).join(" · "))),
+      make("small", {}, [told(one), one.text].filter(Boolean).join(" · "))),
     make("span", { class: "sum" }, tiyn(one.total) ? money(one.total) : ""),
     one.may_retry ? make("button", { type: "button", onclick: () => post(`${one.id}/retry`) }, word("page.retry"))
-      : one.may_print && make("button", { type: "button", onclick: () => post(`${one.id}/print`).then((done) => { if (done) toast(word("page.fiscal_sent")); }) }, word("page.fiscal_print")));
+      : one.may_print && make("button", { type: "button", onclick: () => post(`${one.id}/print`).then((done) => { if (done) toast(word("page.fiscal_sent")); }) },
+        word(isBill(one) ? "page.fiscal_print" : "page.print_it")));
   const show = () => {
     dialog.replaceChildren(...[
       make("h1", {}, [word("page.fiscal"), shown.register].filter(Boolean).join(" · ")),
@@ -704,7 +714,10 @@ async function register() {
     ].flat().filter(Boolean));
   };
   await act("register", load);
-  if (shown && !dialog.open) dialog.showModal();
+  if (!shown || dialog.open) return;
+  const timer = setInterval(() => { if (!form && !view.busy) load().catch(() => {}); }, 3000);
+  dialog.addEventListener("close", () => clearInterval(timer), { once: true });
+  dialog.showModal();
 }
 
 const span = (seconds) => (seconds < 7200 ? word("page.minutes", { minutes: Math.floor(seconds / 60) }) : word("page.hours", { hours: Math.floor(seconds / 3600) }));

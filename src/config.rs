@@ -689,13 +689,14 @@ fn device_named(
     Some(device)
 }
 
-/// What a driver that needs no secret says of its keys: it is built once to see.
+/// What a driver that opens nothing says of its keys: it is built once to see, with secrets that nobody has read.
 fn refused(device: &Device) -> Option<BadSetup> {
+    let unread = |key: &String| (key.clone(), vec![Secret::new("unread")]);
     let setup = Setup {
         name: device.name.clone(),
         address: device.address.clone(),
         keys: device.keys.clone(),
-        secrets: BTreeMap::new(),
+        secrets: device.secret_files.keys().map(unread).collect(),
         vault: Arc::new(NoVault),
         installation: String::new(),
         utc_offset_s: 0,
@@ -704,7 +705,8 @@ fn refused(device: &Device) -> Option<BadSetup> {
     match device.kind.build {
         Build::Printer(build) => build(&setup).err(),
         Build::Display(build) => build(&setup).err(),
-        Build::Terminal(_) | Build::Cloud(..) | Build::Pos(_) | Build::Fiscal(_) => None,
+        Build::Fiscal(build) => build(&setup).err(),
+        Build::Terminal(_) | Build::Cloud(..) | Build::Pos(_) => None,
     }
 }
 

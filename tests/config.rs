@@ -53,17 +53,7 @@ const KINDS: &[Kind] = &[
         ],
         build: Build::Pos(|_| refuse()),
     },
-    Kind {
-        name: "webkassa",
-        title: "cash register",
-        keys: &[
-            key("api_key_file", Takes::SecretFile, true, "the key of the integration"),
-            key("login", Takes::Text, true, "the cashier's login"),
-            key("password_file", Takes::SecretFile, true, "the cashier's password"),
-            key("cashbox", Takes::Text, true, "its factory number"),
-        ],
-        build: Build::Fiscal(|_| refuse()),
-    },
+    kassad::drivers::fiscal::webkassa::KIND,
     kassad::drivers::terminal::zvt::KIND,
     // What needs no secret is built once by the reader: these are the true ones.
     kassad::drivers::printer::escpos::KIND,

@@ -37,7 +37,7 @@ const USUAL: &[(&str, &str, &str)] = &[
 ];
 
 /// Keys that nobody must write, and that are asked for all the same.
-const ASKED_TOO: [&str; 2] = ["protected", "paper"];
+const ASKED_TOO: [(&str, &str); 2] = [("terminal", "protected"), ("printer", "paper")];
 
 /// How the file of a secret is called after its device, by its key.
 const FILES: [(&str, &str); 4] = [
@@ -67,6 +67,8 @@ struct Setup<'w> {
     at: &'w Where<'w>,
     talk: Talk,
     draft: Draft,
+    /// Whether nothing was there before: then the usual answer is that there is one of everything.
+    is_first: bool,
     /// Secrets that were typed, by their files.
     secrets: Vec<(PathBuf, String)>,
     /// What is plugged in or on the LAN: what it is, and the address that finds it.
@@ -89,7 +91,14 @@ pub(super) async fn setup(at: &Where<'_>, lang: Lang) -> ExitCode {
             return ExitCode::from(super::EXIT_CONFIG);
         }
     };
-    let mut setup = Setup { at, talk: Talk::new(lang), draft, secrets: Vec::new(), found: found(at.root).await };
+    let mut setup = Setup {
+        at,
+        talk: Talk::new(lang),
+        draft,
+        is_first: text.is_empty(),
+        secrets: Vec::new(),
+        found: found(at.root).await,
+    };
     match setup.talk_through() {
         Ok(true) => setup.write(!text.is_empty()),
         Ok(false) => {
@@ -153,24 +162,24 @@ impl Setup<'_> {
         for (key, usual) in [("name", "Касса"), ("timezone", "Asia/Almaty"), ("business_day_ends", "06:00")] {
             self.value(Place("shop", None), key, Takes::Text, usual, "")?;
         }
-        self.several("terminal", true)?;
-        self.several("cloud", true)?;
+        self.several("terminal")?;
+        self.several("cloud")?;
         self.heading("pos");
         let place = Place("pos", None);
         let is_there = self.draft.get(place, "kind").is_some();
-        if self.talk.is(&self.talk.word("setup.any.pos", ""), is_there || self.draft.count("terminal") == 0)? {
+        if self.talk.is(&self.talk.word("setup.any.pos", ""), is_there || self.is_first)? {
             self.device(place)?;
         } else {
             self.draft.remove(place);
         }
-        self.several("printer", true)?;
+        self.several("printer")?;
         self.heading("fiscal");
         self.fiscal()?;
         self.confirm()
     }
 
     /// The devices of a family one by one, then more of them.
-    fn several(&mut self, family: &'static str, is_usual: bool) -> Result<(), Stopped> {
+    fn several(&mut self, family: &'static str) -> Result<(), Stopped> {
         self.heading(family);
         let mut at = 0;
         while at < self.draft.count(family) {
@@ -187,7 +196,7 @@ impl Setup<'_> {
         loop {
             let (question, is_first) =
                 if at == 0 { (format!("setup.any.{family}"), true) } else { ("setup.more".into(), false) };
-            if !self.talk.is(&self.talk.word(&question, ""), is_first && is_usual)? {
+            if !self.talk.is(&self.talk.word(&question, ""), is_first && self.is_first)? {
                 return Ok(());
             }
             self.device(Place(family, Some(at)))?;
@@ -246,7 +255,8 @@ impl Setup<'_> {
             self.talk.tell("setup.sandbox", real);
         }
         self.value(place, "address", Takes::Text, offered.first().map_or(real, String::as_str), "")?;
-        for key in kind.keys.iter().filter(|key| key.required || ASKED_TOO.contains(&key.name)) {
+        let is_asked = |key: &&Key| key.required || ASKED_TOO.contains(&(place.0, key.name));
+        for key in kind.keys.iter().filter(is_asked) {
             match key.takes {
                 Takes::SecretFile | Takes::SecretFiles => self.secret(place, kind, key)?,
                 Takes::Text | Takes::Number | Takes::Flag | Takes::Texts | Takes::File => {
@@ -354,8 +364,11 @@ impl Setup<'_> {
             is_first
         };
         let role = self.talk.is(&self.talk.word("setup.receipts", ""), usual)?;
-        let roles = if role { vec![Value::String("receipt".to_owned())] } else { Vec::new() };
-        self.draft.set(place, "roles", Value::Array(roles));
+        if role {
+            self.draft.set(place, "roles", Value::Array(vec![Value::String("receipt".to_owned())]));
+        } else if !roles.is_empty() {
+            self.draft.unset(place, "roles");
+        }
         loop {
             let text = self.talk.ask(&self.talk.word("setup.stations", ""), &self.draft.stations(name))?;
             if self.draft.set_stations(name, &text) {
@@ -377,6 +390,7 @@ impl Setup<'_> {
             Some(kind) => {
                 self.become_kind(FISCAL, kind.name, kind.keys);
                 self.driver(FISCAL, kind)?;
+                self.paper(kind);
                 self.value(FISCAL, "vat", Takes::Text, "none", "")?;
                 let shop = self.draft.text(Place("shop", None), "name").unwrap_or_default().to_owned();
                 self.value(FISCAL, "contact", Takes::Text, &shop, "")?;
@@ -387,6 +401,14 @@ impl Setup<'_> {
             }
         }
         self.elsewhere(words.get(chosen).copied().unwrap_or("none"))
+    }
+
+    /// A register that lays its receipts out itself does so for the paper of the first printer.
+    fn paper(&mut self, kind: &Kind) {
+        let paper = self.draft.text(Place("printer", Some(0)), "paper").map(str::to_owned);
+        if let Some(paper) = paper.filter(|_| kind.keys.iter().any(|key| key.name == "paper")) {
+            self.draft.set(FISCAL, "paper", Value::String(paper));
+        }
     }
 
     /// Which receipts somebody else issues: two for one payment are as wrong as none.
@@ -408,11 +430,13 @@ impl Setup<'_> {
         let is_kaspi = |at: &usize| {
             self.draft.text(Place("terminal", Some(*at)), "kind").is_some_and(|kind| kind.starts_with("kaspi"))
         };
-        if (0..self.draft.count("terminal")).any(|at| is_kaspi(&at)) {
-            let is_on = external.iter().any(|tender| tender == "kaspi_terminal");
-            let is_on = self.talk.is(&self.talk.word("setup.fiscal.kaspi", ""), is_on)?;
-            external.retain(|tender| tender != "kaspi_terminal");
-            external.extend(is_on.then(|| "kaspi_terminal".to_owned()));
+        let was_on = external.iter().any(|tender| tender == "kaspi_terminal");
+        external.retain(|tender| tender != "kaspi_terminal");
+        let is_on = (0..self.draft.count("terminal")).any(|at| is_kaspi(&at))
+            && self.talk.is(&self.talk.word("setup.fiscal.kaspi", ""), was_on)?;
+        external.extend(is_on.then(|| "kaspi_terminal".to_owned()));
+        if !is_on && self.draft.text(FISCAL, "issued_by") == Some("Kaspi") {
+            self.draft.unset(FISCAL, "issued_by");
         }
         for tender in by_cloud
             .iter()

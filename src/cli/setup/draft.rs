@@ -180,7 +180,7 @@ impl Draft {
                 .is_some_and(|value| value.is_table() || value.as_array().is_some_and(|all| is_tables(all)))
         });
         for (name, value) in bare.iter().filter_map(|name| Some((name, self.0.get(*name)?))) {
-            line(&mut text, name, value, lang);
+            line(&mut text, "", name, value, lang);
         }
         for name in sections {
             let about = format!("setup.part.{name}");
@@ -214,12 +214,14 @@ fn section(text: &mut String, head: &mut String, name: &str, table: &Table, lang
     let rank = |key: &str| ["name", "kind", "address"].iter().position(|first| *first == key).unwrap_or(3);
     let mut keys: Vec<(&String, &Value)> = table.iter().collect();
     keys.sort_by_key(|(key, _)| rank(key));
-    keys.into_iter().for_each(|(key, value)| line(text, key, value, lang));
+    let about = name.trim_matches(['[', ']']);
+    keys.into_iter().for_each(|(key, value)| line(text, about, key, value, lang));
 }
 
-fn line(text: &mut String, key: &str, value: &Value, lang: Lang) {
-    let told = format!("setup.key.{key}");
-    let told = if is_known(&told) { format!(" # {}", sentence(lang, &told, &[])) } else { String::new() };
+fn line(text: &mut String, section: &str, key: &str, value: &Value, lang: Lang) {
+    let codes = [format!("setup.key.{section}.{key}"), format!("setup.key.{key}")];
+    let told = codes.iter().find(|code| is_known(code));
+    let told = told.map_or_else(String::new, |code| format!(" # {}", sentence(lang, code, &[])));
     let pair = format!("{} = {}", quoted_key(key), written(value));
     let _written = writeln!(text, "{pair:<40}{told}").is_ok();
     while text.ends_with(" \n") {

@@ -72,11 +72,14 @@ impl Talk {
 
     /// Asks for a secret; on a terminal nothing of it is shown.
     pub(super) fn secret(&mut self, question: &str) -> Result<String, Stopped> {
-        prompt(&format!("  {question}: "))?;
+        let question = format!("  {question}: ");
         if !stdin().is_terminal() {
+            prompt(&question)?;
             return self.line();
         }
+        // First quiet, then asked: what is typed the moment the question is there must not be shown either.
         let quiet = Quiet::begin().map_err(|_| Stopped)?;
+        prompt(&question)?;
         let typed = self.typed();
         drop(quiet);
         say("");

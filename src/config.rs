@@ -16,6 +16,10 @@ use std::sync::{Arc, LazyLock};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+pub mod fiscal;
+
+pub use fiscal::FiscalConfig;
+
 /// The most secrets that are accepted at once for one partner, for rotation.
 pub const SECRETS_MAX: usize = 3;
 
@@ -28,9 +32,11 @@ pub const POLL_S: std::ops::RangeInclusive<i64> = 1..=300;
 /// The gap between two looks at the POS's open orders when nothing else is told, in seconds.
 pub const POLL_S_USUAL: u32 = 5;
 
-const SECTIONS: &[&str] =
-    &["shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "printer", "station", "display", "tunnel", "log"];
-const SECTIONS_LATER: &[&str] = &["fiscal", "notify"];
+const SECTIONS: &[&str] = &[
+    "shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "fiscal", "printer", "station", "display", "tunnel",
+    "log",
+];
+const SECTIONS_LATER: &[&str] = &["notify"];
 const ROLES: &[(&str, Role)] = &[("receipt", Role::Receipt)];
 
 /// One thing that is wrong with the configuration.
@@ -199,6 +205,8 @@ pub struct Config {
     pub bots: Vec<Bot>,
     /// The till software.
     pub pos: Option<PosConfig>,
+    /// Who issues fiscal receipts; `None` where nobody said.
+    pub fiscal: Option<FiscalConfig>,
     /// Printers.
     pub printers: Vec<PrinterConfig>,
     /// Places in the kitchen.
@@ -272,6 +280,7 @@ impl Config {
     pub fn look_at_secrets(&self) -> (Vec<Fault>, Vec<Fault>) {
         let printers = self.printers.iter().map(|printer| &printer.device);
         let pos = self.pos.iter().map(|pos| &pos.device);
+        let register = self.fiscal.iter().filter_map(|fiscal| fiscal.device.as_ref());
         let (mut faults, mut missing) = (Vec::new(), Vec::new());
         let mut look = |file: &Path, line: usize, key: &str, is_near: bool| match Secret::read(file) {
             Ok(secret) if is_sandbox_word(&secret) && !is_near => faults.push(sandbox_word(line, key)),
@@ -281,7 +290,7 @@ impl Config {
             }
             Err(_) => faults.extend(read_secret(file, line, key).err()),
         };
-        for device in self.terminals.iter().chain(&self.clouds).chain(pos).chain(printers) {
+        for device in self.terminals.iter().chain(&self.clouds).chain(pos).chain(register).chain(printers) {
             for (key, files) in &device.secret_files {
                 files.iter().for_each(|file| {
                     look(file, device.line, &format!("{}.{key}", device.name), is_loopback(&device.address));
@@ -299,9 +308,10 @@ impl Config {
     }
 
     /// Whether every partner with an address of its own is on this machine: then nothing real can be bought or sold.
-    fn is_all_loopback(&self) -> bool {
+    pub fn is_all_loopback(&self) -> bool {
         let pos = self.pos.iter().map(|pos| &pos.device);
-        self.terminals.iter().chain(&self.clouds).chain(pos).all(|device| is_loopback(&device.address))
+        let register = self.fiscal.iter().filter_map(|fiscal| fiscal.device.as_ref());
+        self.terminals.iter().chain(&self.clouds).chain(pos).chain(register).all(|device| is_loopback(&device.address))
     }
 
     /// Reads a bot's key and the secret of its webhooks. The sandbox's word opens nothing real (F29).
@@ -428,6 +438,7 @@ fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
     let terminals = many(root, source, "terminal", |section, source| device(section, source, &[]));
     let clouds = many(root, source, "cloud", |section, source| device(section, source, &[]));
     let pos = read_pos(root, source);
+    let fiscal = fiscal::read(root, source, &clouds, &shop.timezone);
     let names = |devices: Vec<&str>| devices.into_iter().map(str::to_owned).collect::<Vec<_>>();
     let printer_names = names(listed_names(root, "printer"));
     let printers = many(root, source, "printer", |section, source| read_printer(section, source, &printer_names));
@@ -438,7 +449,21 @@ fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
     let bots = many(root, source, "bot", |section, source| read_bot(section, source, &cloud_names));
     let tunnel = read_tunnel(root, source);
     let log_level = read_log(root, source);
-    Config { shop, listen, ledger, terminals, clouds, bots, pos, printers, stations, displays, tunnel, log_level }
+    Config {
+        shop,
+        listen,
+        ledger,
+        terminals,
+        clouds,
+        bots,
+        pos,
+        fiscal,
+        printers,
+        stations,
+        displays,
+        tunnel,
+        log_level,
+    }
 }
 
 fn read_shop(root: &DeTable<'_>, source: &mut Source<'_>) -> Shop {
@@ -629,6 +654,16 @@ fn read_log(root: &DeTable<'_>, source: &mut Source<'_>) -> tracing::Level {
 /// Reads what every device has and its driver's own keys; `base` are the keys that the section has read already.
 fn device(section: &mut Section<'_>, source: &mut Source<'_>, base: &[&str]) -> Option<Device> {
     let name = section.need_name(source);
+    device_named(section, source, base, name)
+}
+
+/// The same with a name that is known already.
+fn device_named(
+    section: &mut Section<'_>,
+    source: &mut Source<'_>,
+    base: &[&str],
+    name: Option<String>,
+) -> Option<Device> {
     let word = section.need_text(source, "kind", "the driver");
     let address = section.need_text(source, "address", "where it is");
     if let Some(address) = &address
@@ -654,13 +689,14 @@ fn device(section: &mut Section<'_>, source: &mut Source<'_>, base: &[&str]) -> 
     Some(device)
 }
 
-/// What a driver that needs no secret says of its keys: it is built once to see.
+/// What a driver that opens nothing says of its keys: it is built once to see, with secrets that nobody has read.
 fn refused(device: &Device) -> Option<BadSetup> {
+    let unread = |key: &String| (key.clone(), vec![Secret::new("unread")]);
     let setup = Setup {
         name: device.name.clone(),
         address: device.address.clone(),
         keys: device.keys.clone(),
-        secrets: BTreeMap::new(),
+        secrets: device.secret_files.keys().map(unread).collect(),
         vault: Arc::new(NoVault),
         installation: String::new(),
         utc_offset_s: 0,
@@ -669,7 +705,8 @@ fn refused(device: &Device) -> Option<BadSetup> {
     match device.kind.build {
         Build::Printer(build) => build(&setup).err(),
         Build::Display(build) => build(&setup).err(),
-        Build::Terminal(_) | Build::Cloud(_) | Build::Pos(_) | Build::Fiscal(_) => None,
+        Build::Fiscal(build) => build(&setup).err(),
+        Build::Terminal(_) | Build::Cloud(..) | Build::Pos(_) => None,
     }
 }
 
@@ -685,8 +722,9 @@ fn kind(section: &mut Section<'_>, source: &mut Source<'_>, word: &str) -> Optio
         return None;
     }
     if found.is_none() {
-        let words: Vec<&str> =
-            source.kinds.iter().filter(|kind| section_of(&kind.build) == family).map(|kind| kind.name).collect();
+        let plain = if family == "fiscal" { &fiscal::PLAIN_KINDS[..] } else { &[] };
+        let drivers = source.kinds.iter().filter(|kind| section_of(&kind.build) == family).map(|kind| kind.name);
+        let words: Vec<&str> = drivers.chain(plain.iter().copied()).collect();
         let cure = match nearest(word, words.iter().copied()) {
             Some(near) => format!("did you mean {near:?}?"),
             None if words.is_empty() => "this build has no driver of that family".to_owned(),
@@ -700,7 +738,7 @@ fn kind(section: &mut Section<'_>, source: &mut Source<'_>, word: &str) -> Optio
 fn section_of(build: &Build) -> &'static str {
     match build {
         Build::Terminal(_) => "terminal",
-        Build::Cloud(_) => "cloud",
+        Build::Cloud(..) => "cloud",
         Build::Pos(_) => "pos",
         Build::Fiscal(_) => "fiscal",
         Build::Printer(_) => "printer",

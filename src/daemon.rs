@@ -4,7 +4,7 @@
 use crate::config::{self, Config, Device, Role, Tunnel};
 use crate::domain::order::Tender;
 use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
-use crate::flows::{FiscalRules, Rules, Station, print, reconcile};
+use crate::flows::{FiscalRules, Issuer, Rules, ServiceCharge, Station, print, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
 use crate::host::lock::{LockFault, OneDaemon};
@@ -297,7 +297,33 @@ pub fn rules(config: &Config) -> Rules {
             .filter_map(|printer| Some((printer.device.name.clone(), printer.backup.clone()?)))
             .collect(),
         pos: config.pos.as_ref().map(|pos| pos.device.name.clone()),
-        fiscal: FiscalRules::nothing(),
+        fiscal: config.fiscal.as_ref().map_or_else(FiscalRules::nothing, fiscal_rules),
+    }
+}
+
+/// What flows need of the section about receipts; whether the register is a test register is its driver's to tell.
+fn fiscal_rules(fiscal: &config::FiscalConfig) -> FiscalRules {
+    let usual = if fiscal.device.is_some() { Issuer::Register } else { Issuer::Nobody };
+    let issuer = |tender: Tender| match () {
+        () if fiscal.external.contains(&tender) => Issuer::External,
+        () if fiscal.unfiscal.contains(&tender) => Issuer::Nobody,
+        () => usual,
+    };
+    FiscalRules {
+        register: fiscal.device.as_ref().map(|device| device.name.clone()),
+        issuers: Tender::ALL.into_iter().map(|tender| (tender, issuer(tender))).collect(),
+        issued_by: fiscal.issued_by.clone(),
+        kinds: fiscal.kinds.clone(),
+        vat: fiscal.vat,
+        vat_next: fiscal.vat_next,
+        unit: fiscal.unit,
+        weight_unit: fiscal.weight_unit,
+        service_charge: if fiscal.is_service_surcharge { ServiceCharge::Surcharge } else { ServiceCharge::Position },
+        notice_after: Duration::from_secs(u64::from(fiscal.notice_after_s)),
+        part_after: Duration::from_secs(u64::from(fiscal.part_after_min) * 60),
+        auto_z: fiscal.auto_z,
+        contact: fiscal.contact.clone(),
+        is_test: false,
     }
 }
 
@@ -358,7 +384,7 @@ impl Devices {
             |cause: crate::drivers::BadSetup| fault(device, cause.key, &cause.problem, "see the example configuration");
         match device.kind.build {
             Build::Terminal(build) => self.terminals.push((name, build(setup).map_err(bad)?)),
-            Build::Cloud(build) => {
+            Build::Cloud(build, _) => {
                 let (cloud, scheme): (Arc<dyn Cloud>, Arc<dyn WebhookScheme>) = build(setup).map_err(bad)?;
                 let secrets = setup.secrets.get("webhook_secret_files").cloned().unwrap_or_default();
                 self.clouds.push((name, cloud, Door { scheme, secrets }));

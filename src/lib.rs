@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! wiring                  main.rs   daemon
-//! surfaces                http (webhooks api refunds printers compat counter events health)   cli (run demo sandbox check doctor devices print-test pay queue)
+//! surfaces                http (webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
 //! hands       async       workers (terminal cloud pos printer display courier maintenance writer)
 //! decisions   sync, tx    flows (intake collect settle print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos printer display)
@@ -76,8 +76,7 @@
 //! # Deliberately absent
 //!
 //! Traits over the ledger, and mocks; events as the source of truth (rows and the journal give the same with less); actors; plug-ins; a
-//! second way of recovery; sleeping as synchronisation; floats. Not here yet: fiscal receipts, the tunnel and the
-//! guided set-up.
+//! second way of recovery; sleeping as synchronisation; floats. Not here yet: the tunnel.
 
 pub mod cli;
 pub mod config;

@@ -14,6 +14,7 @@ mod patience;
 mod receipts;
 mod refunds;
 mod schema;
+mod setup;
 mod shop;
 mod simulation;
 mod spooler;

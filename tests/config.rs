@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use kassad::config::{Config, Dialect, Role};
-use kassad::drivers::{BadSetup, Build, Key, Kind, Takes, Value};
+use kassad::domain::fiscal::{PayKind, Vat};
+use kassad::domain::order::Tender;
+use kassad::drivers::{BadSetup, Build, CloudAbilities, Key, Kind, Takes, Value};
+use kassad::flows::{Issuer, ServiceCharge};
 use kassad::host::clock::Clock;
 use std::path::{Path, PathBuf};
 
@@ -25,12 +28,20 @@ const KINDS: &[Kind] = &[
     },
     Kind {
         name: "aipay",
-        title: "cloud",
+        title: "AiPay: a cloud",
         keys: &[
             key("api_key_file", Takes::SecretFile, true, "the shop's key"),
             key("webhook_secret_files", Takes::SecretFiles, true, "what it signs with"),
         ],
-        build: Build::Cloud(|_| refuse()),
+        build: Build::Cloud(
+            |_| refuse(),
+            &CloudAbilities {
+                tenders: &[Tender::KaspiInvoice],
+                life: std::time::Duration::from_secs(900),
+                find: false,
+                issues_receipts: true,
+            },
+        ),
     },
     Kind {
         name: "poster",
@@ -42,6 +53,8 @@ const KINDS: &[Kind] = &[
         ],
         build: Build::Pos(|_| refuse()),
     },
+    kassad::drivers::fiscal::webkassa::KIND,
+    kassad::drivers::terminal::zvt::KIND,
     // What needs no secret is built once by the reader: these are the true ones.
     kassad::drivers::printer::escpos::KIND,
     kassad::drivers::display::cd5220::KIND,
@@ -61,7 +74,7 @@ fn files(name: &str) -> Vec<(String, String)> {
 #[test]
 fn good_files_are_read() {
     let files = files("good");
-    assert_eq!(files.len(), 3);
+    assert_eq!(files.len(), 6);
     for (name, text) in files {
         if let Err(faults) = Config::parse_with(&text, Path::new("/etc/kassad"), KINDS) {
             panic!("{name}: {faults:#?}");
@@ -72,7 +85,7 @@ fn good_files_are_read() {
 #[test]
 fn bad_files_tell_every_fault_with_line_key_and_cure() {
     let files = files("bad");
-    assert_eq!(files.len(), 10);
+    assert_eq!(files.len(), 13);
     for (name, text) in files {
         let faults = Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).expect_err(&name);
         let told: Vec<String> =
@@ -112,16 +125,81 @@ fn the_example_as_given_is_read_by_this_build() {
     assert!(config.is_ok(), "{:#?}", config.err());
 }
 
-/// The display of the example stands behind signs of a comment: without them it must be right as well.
+/// The display and the cash register of the example stand behind signs of a comment: without them they must be right as well.
 #[test]
-fn the_display_of_the_example_is_right_once_it_is_uncommented() {
+fn the_rest_of_the_example_is_right_once_it_is_uncommented() {
     let text = include_str!("../config/kassad.toml");
     let lines = text.lines().map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line));
     let text = lines.collect::<Vec<_>>().join("\n");
-    let config = Config::parse(&text, Path::new("/etc/kassad")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let config =
+        Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(issuers(&config), [Issuer::External, Issuer::External, Issuer::Register, Issuer::Register]);
+    let fiscal = config.fiscal.expect("a section");
+    assert_eq!(fiscal.device.map(|device| device.name).as_deref(), Some("webkassa"));
+    assert_eq!((fiscal.vat, fiscal.is_external_told), (Vat(Some(16)), true));
     assert_eq!(config.displays.len(), 1);
     assert_eq!(config.displays[0].terminal.as_deref(), Some("counter"));
     assert_eq!(config.displays[0].device.keys["columns"], Value::Number(20));
+}
+
+fn good(name: &str) -> Config {
+    let text = std::fs::read_to_string(folder("good").join(name)).unwrap();
+    Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+fn issuers(config: &Config) -> Vec<Issuer> {
+    Tender::ALL.into_iter().map(|tender| kassad::daemon::rules(config).fiscal.issuer(tender)).collect()
+}
+
+/// Terminal, phone invoice, QR and cash, in the order of `Tender::ALL`.
+#[test]
+fn who_issues_what_is_told_by_tender() {
+    use Issuer::{External, Nobody, Register};
+    let config = good("webkassa.toml");
+    assert_eq!(issuers(&config), [Register, External, Register, Nobody]);
+    let rules = kassad::daemon::rules(&config).fiscal;
+    assert_eq!((rules.register.as_deref(), rules.issued_by.as_str()), (Some("cashbox"), "AiPay"));
+    assert_eq!((rules.unit, rules.weight_unit, rules.service_charge), (5114, 163, ServiceCharge::Surcharge));
+    assert_eq!((rules.notice_after.as_secs(), rules.part_after.as_secs(), rules.auto_z), (60, 60, false));
+    assert_eq!(rules.kind(Tender::KaspiTerminal, "qr"), PayKind::Card);
+    assert_eq!(rules.kind(Tender::KaspiInvoice, "invoice"), PayKind::Mobile);
+    // The first of January begins with the shop's midnight: five hours before UTC's.
+    assert_eq!(rules.vat, Vat(Some(16)));
+    assert_eq!(rules.vat_next, Some((kassad::domain::time::Wall(1_798_743_600_000), Vat(None))));
+    assert!(!config.fiscal.unwrap().is_external_told);
+    let config = good("kaspi_issues.toml");
+    assert_eq!(issuers(&config), [External, External, External, Nobody]);
+    assert_eq!(kassad::daemon::rules(&config).fiscal.issued_by, "Kaspi");
+    let config = good("not_fiscal.toml");
+    assert_eq!(issuers(&config), [Nobody, External, Nobody, Nobody]);
+    // Written out, the list is the whole list: an empty one says that AiPay issues nothing.
+    let text = std::fs::read_to_string(folder("good").join("not_fiscal.toml")).unwrap() + "external = []\n";
+    let config = Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).unwrap();
+    assert_eq!(issuers(&config), [Nobody; 4]);
+    assert!(config.fiscal.unwrap().is_external_told);
+    // Nobody was asked: nothing is claimed.
+    let config = good("empty.toml");
+    assert!(config.fiscal.is_none());
+    assert_eq!(issuers(&config), [Nobody; 4]);
+}
+
+/// The word of the sandbox must not pass for a real register's key, and a register on this machine is no real one.
+#[test]
+fn f29_the_register_counts_as_a_partner() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["webkassa.key", "webkassa.password"] {
+        std::fs::write(folder.path().join(file), "sandbox\n").unwrap();
+    }
+    let text = |address: &str| {
+        format!(
+            "[fiscal]\nkind = \"webkassa\"\naddress = \"{address}\"\napi_key_file = \"webkassa.key\"\nlogin = \"a\"\n\
+             password_file = \"webkassa.password\"\ncashbox = \"SWK00000007\"\nvat = \"none\"\n"
+        )
+    };
+    let real = Config::parse_with(&text("https://kkm.webkassa.kz"), folder.path(), KINDS).unwrap();
+    assert_eq!(real.look_at_secrets().0.len(), 2);
+    let near = Config::parse_with(&text("http://127.0.0.1:8815"), folder.path(), KINDS).unwrap();
+    assert_eq!(near.look_at_secrets(), (vec![], vec![]));
 }
 
 #[test]

@@ -58,6 +58,12 @@ fn file(shop: &Counter, change: impl Fn(String) -> String) -> String {
     let _written = shop.config();
     let text = std::fs::read_to_string(&path).unwrap();
     let text = text.replace("local = \"127.0.0.1:0\"", &format!("local = \"{}\"", shop.local()));
+    // Who issues the receipts is said: for all of them it is Kaspi.
+    let text = if text.contains("[fiscal]") {
+        text
+    } else {
+        text + "\n[fiscal]\nkind = \"external\"\nissued_by = \"Kaspi\"\n"
+    };
     std::fs::write(&path, change(text)).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -138,6 +144,61 @@ async fn a_shop_in_order_is_green_and_one_without_its_display_is_yellow() {
     let yellow = ran.levels().into_iter().filter(|(_, level)| level == "yellow").count();
     assert_eq!(yellow, expected.len(), "{:?}", ran.levels());
     shop.stop().await;
+}
+
+/// A configuration whose register nobody answers for: it is not asked while this test looks at who issues what.
+fn receipts(folder: &Path, name: &str, fiscal: &str) -> String {
+    let text = format!(
+        "[listen]\npublic = \"127.0.0.1:1\"\nlocal = \"127.0.0.1:2\"\n[ledger]\npath = \"ledger.db\"\n\
+         [[terminal]]\nname = \"till1\"\nkind = \"kaspi_smart_pos\"\naddress = \"https://10.0.0.5:8080\"\n\
+         [[cloud]]\nname = \"aipay\"\nkind = \"aipay\"\naddress = \"https://api.aipay.kz/v1\"\n\
+         api_key_file = \"secret\"\nwebhook_secret_files = [\"secret\"]\n{fiscal}"
+    );
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_issues_receipts_is_told_by_tender_and_silence_is_red() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "a real one").unwrap();
+    let ask = async |name: &str, fiscal: &str| {
+        let config = receipts(folder.path(), name, fiscal);
+        doctor(&config, folder.path()).await
+    };
+    let level =
+        |ran: &Ran, about: &str| ran.about(about).into_iter().map(|(level, _)| level).collect::<Vec<_>>().join(" ");
+    let ran = ask("silent.toml", "").await;
+    assert_eq!(level(&ran, "fiscal"), "red", "{}", ran.out);
+    let ran = ask("none.toml", "[fiscal]\nkind = \"none\"\nexternal = []\n").await;
+    assert_eq!(ran.about("fiscal"), [("yellow".to_owned(), ran.about("fiscal")[0].1.clone())], "{}", ran.out);
+    assert!(ran.about("fiscal.cash").is_empty(), "said once is enough: {}", ran.out);
+    // AiPay issues its own; the rest is nobody's, and each is said.
+    let ran = ask("cloud.toml", "[fiscal]\nkind = \"none\"\n").await;
+    assert_eq!(level(&ran, "fiscal.kaspi_invoice"), "green", "{}", ran.out);
+    assert_eq!(level(&ran, "fiscal.cash"), "yellow", "{}", ran.out);
+    assert!(ran.about("fiscal.kaspi_invoice")[0].1.contains("AiPay"), "{}", ran.out);
+    let ran = ask("kaspi.toml", "[fiscal]\nkind = \"external\"\nissued_by = \"Kaspi\"\nunfiscal = [\"cash\"]\n").await;
+    assert_eq!(level(&ran, "fiscal.kaspi_terminal"), "green", "{}", ran.out);
+    assert_eq!(level(&ran, "fiscal.cash"), "yellow", "{}", ran.out);
+    assert!(ran.about("fiscal.kaspi_qr").is_empty(), "nobody here takes it: {}", ran.out);
+    // A register of ours: AiPay's payments are known, and whether Kaspi Kassa is on has to be said.
+    let register = "[fiscal]\nkind = \"webkassa\"\naddress = \"http://127.0.0.1:9\"\napi_key_file = \"secret\"\n\
+                    login = \"kassa\"\npassword_file = \"secret\"\ncashbox = \"SWK00000007\"\nvat = \"16\"\n";
+    let ran = ask("ours.toml", register).await;
+    assert_eq!(level(&ran, "fiscal.cash"), "green", "{}", ran.out);
+    assert_eq!(level(&ran, "fiscal.kaspi_invoice"), "green", "{}", ran.out);
+    assert_eq!(level(&ran, "fiscal.kaspi_terminal"), "green yellow", "{}", ran.out);
+    assert!(ran.about("fiscal.kaspi_terminal")[1].1.contains("Kaspi Kassa"), "{}", ran.out);
+    // No daemon runs, so the register itself is asked; nobody is there.
+    assert_eq!(level(&ran, "fiscal.webkassa"), "red", "{}", ran.out);
+    let ran = ask("said.toml", &format!("{register}external = [\"kaspi_invoice\"]\nissued_by = \"AiPay\"\n")).await;
+    assert_eq!(level(&ran, "fiscal.kaspi_terminal"), "green", "{}", ran.out);
+    // Written out without AiPay, its guests would get two.
+    let ran = ask("twice.toml", &format!("{register}external = [\"kaspi_terminal\"]\nissued_by = \"Kaspi\"\n")).await;
+    let told = ran.about("fiscal.kaspi_invoice");
+    assert!(told.len() == 1 && told[0].0 == "red" && told[0].1.contains("add \"kaspi_invoice\""), "{}", ran.out);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -267,7 +267,7 @@ fn f06_a_driver_is_built_from_its_section_and_says_what_is_missing() {
         let kind = KINDS.iter().find(|line| line.name == kind).unwrap();
         match kind.build {
             Build::Terminal(build) => build(setup).err(),
-            Build::Cloud(build) => build(setup).err(),
+            Build::Cloud(build, _) => build(setup).err(),
             Build::Pos(build) => build(setup).err(),
             Build::Fiscal(build) => build(setup).err(),
             Build::Printer(_) | Build::Display(_) => panic!("not ours"),

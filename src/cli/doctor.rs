@@ -4,8 +4,11 @@
 use super::devices::{cure, outside};
 use super::say;
 use crate::config::{self, Config, Device};
+use crate::domain::order::Tender;
+use crate::domain::outcome::Outcome;
 use crate::domain::time::Wall;
-use crate::drivers::Value;
+use crate::drivers::{Build, Health, NoVault, Value};
+use crate::flows::Issuer;
 use crate::host::clock::Clock;
 use crate::i18n::{Lang, sentence};
 use crate::ledger::Reader;
@@ -18,6 +21,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Free space under which new payments will soon stop, and under which somebody should look, in MB.
 const SPACE_MB: (u64, u64) = (64, 512);
@@ -57,6 +61,7 @@ pub(super) async fn doctor(config: &Path, root: &Path, lang: Lang, as_json: bool
     if let Some(config) = doctor.configuration(config) {
         doctor.terminals(&config);
         doctor.nodes(&config);
+        doctor.receipts(&config);
         doctor.ledger(&config.ledger);
         doctor.daemon(&config).await;
         doctor.clock(newest_wall(&config.ledger).ok().flatten(), Clock::machine().wall());
@@ -87,10 +92,15 @@ impl Level {
 impl Doctor {
     /// A line by its code; where the code has a cure, that is told too.
     fn note(&mut self, level: Level, about: impl Into<String>, code: &str, detail: &str) {
+        self.note_with(level, about, code, &[("detail", detail)]);
+    }
+
+    /// The same with other places than `{detail}`.
+    fn note_with(&mut self, level: Level, about: impl Into<String>, code: &str, args: &[(&str, &str)]) {
         let cure = format!("{code}.cure");
         let is_curable = level >= Level::Yellow && crate::i18n::is_known(&cure);
-        let cure = is_curable.then(|| sentence(self.lang, &cure, &[("detail", detail)]));
-        let text = sentence(self.lang, code, &[("detail", detail)]);
+        let cure = is_curable.then(|| sentence(self.lang, &cure, args));
+        let text = sentence(self.lang, code, args);
         self.checks.push(Check { level, about: about.into(), text, cure });
     }
 
@@ -160,6 +170,68 @@ impl Doctor {
         }
     }
 
+    /// Who issues the fiscal receipt for what: twice is as wrong as never.
+    fn receipts(&mut self, config: &Config) {
+        let Some(fiscal) = &config.fiscal else {
+            // With the sandbox alone nothing is sold that the law asks about.
+            let level = if config.is_all_loopback() { Level::Yellow } else { Level::Red };
+            return self.note(level, "fiscal", "doctor.fiscal_silent", "");
+        };
+        let rules = crate::daemon::rules(config).fiscal;
+        let register = rules.register.clone().unwrap_or_default();
+        let is_plain = rules.register.is_none() && fiscal.external.is_empty();
+        if is_plain {
+            self.note(Level::Yellow, "fiscal", "doctor.fiscal_plain", "");
+        }
+        let (by_cloud, cloud) = config::fiscal::issuing(&config.clouds);
+        for tender in taken(config) {
+            let about = format!("fiscal.{}", tender.word());
+            let shown = sentence(self.lang, &format!("tender.{}", tender.word()), &[]);
+            let (level, code, detail) = match rules.issuer(tender) {
+                Issuer::Register if by_cloud.contains(&tender) => {
+                    (Level::Red, "doctor.fiscal_twice", cloud.unwrap_or_default())
+                }
+                Issuer::Register => (Level::Green, "doctor.fiscal_register", register.as_str()),
+                Issuer::External => (Level::Green, "doctor.fiscal_external", rules.issued_by.as_str()),
+                // Said once for all of them, or decided for this one.
+                Issuer::Nobody if is_plain => continue,
+                Issuer::Nobody => (Level::Yellow, "doctor.fiscal_nobody", ""),
+            };
+            let args = [("tender", shown.as_str()), ("detail", detail), ("word", tender.word())];
+            self.note_with(level, about, code, &args);
+        }
+        let is_kaspi = config.terminals.iter().any(|terminal| terminal.kind.name.starts_with("kaspi"));
+        if rules.register.is_some() && is_kaspi && !fiscal.is_external_told {
+            self.note(Level::Yellow, "fiscal.kaspi_terminal", "doctor.fiscal_unsaid", "");
+        }
+    }
+
+    /// The register by its own word. Only while no daemon runs: a register takes one request at a time, and the daemon's comes first.
+    async fn register(&mut self, config: &Config) {
+        let Some(device) = config.fiscal.as_ref().and_then(|fiscal| fiscal.device.as_ref()) else { return };
+        let (about, clock) = (format!("fiscal.{}", device.name), Clock::machine());
+        let Build::Fiscal(build) = device.kind.build else { return };
+        let offset_s = crate::daemon::rules(config).utc_offset_s(clock.wall());
+        let setup = config.setup(device, Arc::new(NoVault), "kassad-doctor", offset_s, &clock);
+        let driver = match setup.map(|setup| build(&setup)) {
+            Ok(Ok(driver)) => driver,
+            Ok(Err(bad)) => return self.note(Level::Red, about, "doctor.fiscal_unasked", &bad.to_string()),
+            // The secrets were told already.
+            Err(_) => return,
+        };
+        let (level, reason) = match driver.probe().await {
+            Outcome::Done(state) => match state.health {
+                Health::Good => return self.note(Level::Green, about, "doctor.fiscal_good", ""),
+                Health::Warns(reason) => (Level::Yellow, reason),
+                Health::Bad(reason) => (Level::Red, reason),
+            },
+            Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+                return self.note(Level::Red, about, "doctor.fiscal_unasked", &reason.detail);
+            }
+        };
+        self.note(level, about, &reason.code, &reason.detail);
+    }
+
     /// Everything of the configuration that is plugged into this machine: is it there, may the daemon open it, is it another's too.
     fn nodes(&mut self, config: &Config) {
         let mut taken: BTreeMap<PathBuf, String> = BTreeMap::new();
@@ -216,7 +288,10 @@ impl Doctor {
     async fn daemon(&mut self, config: &Config) {
         let status = match self.status(config).await {
             Ok(status) => status,
-            Err(cause) => return self.note(Level::Red, "kassad", "doctor.daemon_away", &cause),
+            Err(cause) => {
+                self.note(Level::Red, "kassad", "doctor.daemon_away", &cause);
+                return self.register(config).await;
+            }
         };
         self.note(Level::Green, "kassad", "doctor.daemon", "");
         let items = |name: &str| status[name].as_array().cloned().unwrap_or_default();
@@ -283,6 +358,21 @@ impl Doctor {
             (false, false) => self.note(Level::Unknown, "clock", "doctor.clock_unknown", ""),
         }
     }
+}
+
+/// The tenders that this shop can take.
+fn taken(config: &Config) -> Vec<Tender> {
+    let by_clouds = config.clouds.iter().flat_map(|cloud| match cloud.kind.build {
+        Build::Cloud(_, abilities) => abilities.tenders,
+        Build::Terminal(_) | Build::Fiscal(_) | Build::Pos(_) | Build::Printer(_) | Build::Display(_) => &[],
+    });
+    let by_clouds: Vec<Tender> = by_clouds.copied().collect();
+    let is_taken = |tender: &Tender| match tender {
+        Tender::Cash => true,
+        Tender::KaspiTerminal => !config.terminals.is_empty(),
+        Tender::KaspiInvoice | Tender::KaspiQr => by_clouds.contains(tender),
+    };
+    Tender::ALL.into_iter().filter(is_taken).collect()
 }
 
 /// The devices that may be plugged in here, with their families.

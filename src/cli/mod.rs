@@ -18,6 +18,7 @@ mod lunch;
 mod print_test;
 mod run;
 mod sandbox;
+mod setup;
 
 /// Where the configuration is, unless told.
 const CONFIG: &str = "/etc/kassad/kassad.toml";
@@ -100,6 +101,21 @@ enum Command {
         /// Prints JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Asks what the configuration needs, one question at a time, and writes it at the end; run it again to change something.
+    #[command(
+        after_help = "Examples: sudo kassad setup --lang kk\n          kassad setup --config ./kassad.toml --secrets /run/keys"
+    )]
+    Setup {
+        /// The configuration to write.
+        #[arg(long, default_value = CONFIG)]
+        config: PathBuf,
+        /// The folder for secrets; beside the configuration without it.
+        #[arg(long)]
+        secrets: Option<PathBuf>,
+        /// Looks for devices in this folder: the host's, from inside a container.
+        #[arg(long, default_value = "/")]
+        root: PathBuf,
     },
     /// Shows what is plugged in, with the line for the configuration.
     #[command(after_help = "Example: kassad devices\n         kassad devices --lan\n         kassad devices --json")]
@@ -240,6 +256,10 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
         Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,
+        Command::Setup { config, secrets, root } => {
+            let at = setup::Where { config: &config, secrets: secrets.as_deref(), root: &root };
+            setup::setup(&at, lang).await
+        }
         Command::Devices { lan, root, json } => devices::devices(&root, lang, lan, json).await,
         Command::PrintTest { pictures: Some(folder), .. } => print_test::pictures(&folder),
         Command::PrintTest { config, printer, keep, pictures: None } => {
@@ -296,6 +316,7 @@ mod tests {
             &["check", "--ledger", "ledger.db"],
             &["queue", "retry", "17"],
             &["doctor", "--config", "x", "--json"],
+            &["setup", "--config", "x", "--secrets", "/run/keys"],
             &["devices", "--json", "--root", "/host"],
             &["print-test", "--printer", "receipt", "--keep", "3"],
             &["print-test", "--pictures", "/tmp/paper"],

@@ -112,7 +112,7 @@ fn profile(config: &Config, name: &str) -> Result<Profile, String> {
     let setup = config.setup(device, Arc::new(NoVault), "", 0, &Clock::machine()).map_err(|fault| fault.problem)?;
     match device.kind.build {
         Build::Printer(build) => build(&setup).map_err(|bad| format!("{}: {}", bad.key, bad.problem)),
-        Build::Terminal(_) | Build::Cloud(_) | Build::Pos(_) | Build::Fiscal(_) | Build::Display(_) => {
+        Build::Terminal(_) | Build::Cloud(..) | Build::Pos(_) | Build::Fiscal(_) | Build::Display(_) => {
             Err(name.to_owned())
         }
     }

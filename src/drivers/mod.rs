@@ -478,8 +478,8 @@ pub type CloudWithWebhooks = (Arc<dyn Cloud>, Arc<dyn WebhookScheme>);
 pub enum Build {
     /// A terminal.
     Terminal(fn(&Setup) -> Result<Box<dyn Terminal>, BadSetup>),
-    /// A payment cloud with its webhooks.
-    Cloud(fn(&Setup) -> Result<CloudWithWebhooks, BadSetup>),
+    /// A payment cloud with its webhooks, and what it can do.
+    Cloud(fn(&Setup) -> Result<CloudWithWebhooks, BadSetup>, &'static CloudAbilities),
     /// A cash register's service.
     Fiscal(fn(&Setup) -> Result<Arc<dyn Fiscal>, BadSetup>),
     /// Till software.

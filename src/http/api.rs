@@ -476,9 +476,10 @@ fn day_of(asked: &Asked) -> Result<Value, Fault> {
             back = Tiyn(back.0.saturating_add(row.refund.returned().0));
         }
         let questions = view.open_questions()?.len();
-        Ok((sums, paid, back, closed, unclear, questions))
+        let fiscal = super::fiscal::day(&asked.faces, view, from)?;
+        Ok((sums, paid, back, closed, unclear, questions, fiscal))
     })?;
-    let (sums, paid, back, closed, unclear, questions) = books;
+    let (sums, paid, back, closed, unclear, questions, fiscal) = books;
     let by_tender: serde_json::Map<String, Value> =
         sums.into_iter().map(|(tender, tiyn)| (tender, shape::sum(Tiyn(tiyn.as_i64().unwrap_or(0))))).collect();
     Ok(json!({
@@ -489,5 +490,6 @@ fn day_of(asked: &Asked) -> Result<Value, Fault> {
         "closed_in_pos": shape::sum(closed),
         "unclear": unclear,
         "questions": questions,
+        "fiscal": fiscal,
     }))
 }

@@ -108,6 +108,25 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
         "counter",
         &[(String::new(), forged)],
     );
+    if let Some(register) = &faces.rules().fiscal.register {
+        let now = faces.office.clock.wall();
+        let (waiting, since) = faces
+            .office
+            .look(|view| Ok((view.fiscal_backlog(register)?.0, crate::flows::fiscal::window(&view, register)?)))?;
+        line(
+            "kassad_fiscal_waiting",
+            "Receipts that the register has not taken.",
+            "gauge",
+            &[(String::new(), waiting)],
+        );
+        let left = since.map_or(72, |since| super::fiscal::hours_left(since, now));
+        line(
+            "kassad_fiscal_hours_left",
+            "Hours left of the law's 72 without a link.",
+            "gauge",
+            &[(String::new(), left)],
+        );
+    }
     let up: Vec<(String, i64)> = faces
         .office
         .devices
@@ -136,6 +155,12 @@ mod tests {
         ("/", &["get"]),
         ("/api/v1/day", &["get"]),
         ("/api/v1/events", &["get"]),
+        ("/api/v1/fiscal", &["get"]),
+        ("/api/v1/fiscal/cash", &["post"]),
+        ("/api/v1/fiscal/x", &["post"]),
+        ("/api/v1/fiscal/z", &["post"]),
+        ("/api/v1/fiscal/{id}/print", &["post"]),
+        ("/api/v1/fiscal/{id}/retry", &["post"]),
         ("/api/v1/jobs", &["get"]),
         ("/api/v1/jobs/{id}/retry", &["post"]),
         ("/api/v1/jobs/{id}/tick", &["post"]),
@@ -168,11 +193,12 @@ mod tests {
     ];
 
     /// The texts of all files that register routes.
-    const SOURCES: [&str; 8] = [
+    const SOURCES: [&str; 9] = [
         include_str!("api.rs"),
         include_str!("compat.rs"),
         include_str!("counter.rs"),
         include_str!("events.rs"),
+        include_str!("fiscal.rs"),
         include_str!("printers.rs"),
         include_str!("refunds.rs"),
         include_str!("webhooks.rs"),

@@ -23,6 +23,7 @@ pub mod api;
 pub mod compat;
 pub mod counter;
 pub mod events;
+pub mod fiscal;
 pub mod guard;
 pub mod health;
 pub mod printers;
@@ -120,6 +121,7 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
     counter::routes()
         .merge(api::routes())
         .merge(refunds::routes())
+        .merge(fiscal::routes())
         .merge(printers::routes())
         .merge(events::routes())
         .merge(compat::routes())

@@ -132,6 +132,7 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
     let refunds =
         view.refunds(row.id)?.iter().map(|back| refund(faces, view, back, lang)).collect::<Result<Vec<_>, _>>()?;
     let tendered = paid.and_then(|evidence| evidence.tendered);
+    let receipt = super::fiscal::of_payment(view, order.id, row.id)?;
     let change = tendered.zip(paid).map(|(tendered, paid)| Tiyn(tendered.0.saturating_sub(paid.amount.0)));
     Ok(json!({
         "id": row.reference,
@@ -156,7 +157,10 @@ pub fn payment(faces: &Faces, view: View<'_>, row: &AttemptRow, lang: Lang) -> R
         "phone": row.phone.as_ref().map(Phone::masked),
         "late": row.attempt.late,
         "pos": if is_pos { order.closing.word() } else { "none" },
-        "fiscal": "none",
+        "fiscal": receipt["state"],
+        "fiscal_sign": receipt["sign"],
+        "fiscal_at": receipt["at"],
+        "fiscal_id": receipt["id"],
         "prints": prints,
         "reason": reason,
         "refunds": refunds,
@@ -212,7 +216,9 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
         Some(order) => view.order(order)?.snapshot.number,
         None => String::new(),
     };
-    let args: Vec<(&str, &str)> = row.args.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let args = row.args.iter().map(|(name, value)| (name.as_str(), in_words(name, value, lang)));
+    let args: Vec<(&str, String)> = args.collect();
+    let args: Vec<(&str, &str)> = args.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let is_unclear = ["unresolved", "lost_create"].contains(&row.code.as_str());
     let is_unclear_refund = row.code == "refund_unclear";
     let refund = row.refund.map(|id| view.refund(id)).transpose()?;
@@ -239,6 +245,15 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
         "choices": choices,
         "job": crate::flows::print::job_of(row),
     }))
+}
+
+/// A reason among the places of a question is kept as its code and detail; people read its sentence.
+fn in_words(name: &str, value: &str, lang: Lang) -> String {
+    let (code, detail) = value.split_once(": ").unwrap_or((value, ""));
+    if name == "reason" && i18n::is_known(code) {
+        return i18n::sentence(lang, code, &[("detail", detail)]);
+    }
+    value.to_owned()
 }
 
 /// An attempt that is unclear and not yet a person's to answer: the red line is there from the first moment (F07, I12).

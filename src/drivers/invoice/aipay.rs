@@ -36,8 +36,12 @@ pub const KIND: Kind = Kind {
             help: "what AiPay signs its webhooks with; several while it is being changed",
         },
     ],
-    build: Build::Cloud(build),
+    build: Build::Cloud(build, &ABILITIES),
 };
+
+/// What it can do; it issues the fiscal receipt of what is paid through it.
+const ABILITIES: CloudAbilities =
+    CloudAbilities { tenders: &[Tender::KaspiInvoice], life: LIFE, find: false, issues_receipts: true };
 
 /// How long a guest may pay.
 pub const LIFE: Duration = Duration::from_secs(15 * 60);
@@ -196,7 +200,7 @@ pub struct AiPay {
 
 impl Cloud for AiPay {
     fn abilities(&self) -> CloudAbilities {
-        CloudAbilities { tenders: &[Tender::KaspiInvoice], life: LIFE, find: false, issues_receipts: true }
+        ABILITIES
     }
 
     fn create<'a>(&'a self, ask: &'a Collect) -> BoxFuture<'a, Outcome<InvoiceRecord>> {

@@ -239,6 +239,8 @@ function drawBar() {
       const shown = look === "look" ? `${device.name}: ${text}` : device.name;
       // A printer can be tried out by whoever stands before it.
       if (device.role === "printer") return make("button", { class: `chip ${look}`, title: text, onclick: () => tryPrinter(device.name) }, shown);
+      // A test register says so for ever: its receipts are no receipts.
+      if (device.role === "fiscal") return make("button", { class: `chip ${device.text ? "look" : look}`, title: text, onclick: register }, device.text ? `${device.name}: ${text}` : shown);
       return make("span", { class: `chip ${look}`, title: text }, shown);
     });
   });
@@ -248,14 +250,17 @@ function drawBar() {
 
 const isUnclear = (question) => (question.choices || []).some((choice) => choice === "paid" || choice === "returned");
 
+/** Paid and without a fiscal receipt is as unclear as money can be. */
+const isRed = (question) => isUnclear(question) || String(question.code).startsWith("fiscal_");
+
 function drawQuestions() {
   const questions = (view.status && view.status.questions) || [];
-  const unclear = questions.filter(isUnclear), rest = questions.filter((question) => !isUnclear(question));
+  const unclear = questions.filter(isRed), rest = questions.filter((question) => !isRed(question));
   at("unclear").hidden = !unclear.length;
   draw("unclear", [unclear.map(({ since_s: _, ...question }) => question), view.allQuestions], () =>
     (view.allQuestions ? unclear : unclear.slice(0, 1)).map((question, index) => make("div", { class: "row" },
       make("span", { class: "what" }, question.text || word("page.money_unclear")),
-      make("span", { class: "which" }, ordered(question), money(question.amount)),
+      isUnclear(question) && make("span", { class: "which" }, ordered(question), money(question.amount)),
       index === 0 && unclear.length > 1 && make("button", { class: "more", onclick: () => { view.allQuestions = !view.allQuestions; drawAll(); } },
         view.allQuestions ? word("page.close") : word("page.and_more", { count: unclear.length - 1 })),
       make("button", { onclick: () => answer(question) }, word("page.answer")))));
@@ -491,12 +496,13 @@ function track(payment) {
   const pos = payment.pos, fiscal = payment.fiscal;
   if (pos && pos !== "none") steps.push([word(`pos.${pos}`), pos === "closed" ? "good" : pos === "question" ? "look" : ""]);
   if (fiscal && fiscal !== "none") {
-    steps.push([word(`fiscal.${fiscal}`), fiscal === "registered" ? "good" : ["refused", "uncertain"].includes(fiscal) ? "look" : ""]);
+    const sign = payment.fiscal_sign ? ` · ${word("page.fiscal_number", { sign: payment.fiscal_sign })}` : "";
+    steps.push([word(`fiscal.${fiscal}`) + sign, ["registered", "offline"].includes(fiscal) ? "good" : ["refused", "uncertain"].includes(fiscal) ? "look" : ""]);
   }
-  const receipt = (payment.prints || []).filter((print) => print.document === "receipt").pop();
+  const receipt = (payment.prints || []).filter((print) => ["receipt", "fiscal", "notice"].includes(print.document.split(":")[0])).pop();
   if (receipt) {
     const look = receipt.state === "confirmed" ? "good" : ["suspect", "held"].includes(receipt.state) ? "look" : "";
-    steps.push([`${word("document.receipt")}: ${word(`print.${receipt.state}`).toLowerCase()}`, look]);
+    steps.push([`${word(`document.${receipt.document.split(":")[0]}`)}: ${word(`print.${receipt.state}`).toLowerCase()}`, look]);
   }
   if (payment.detail) steps.push([payment.detail, ""]);
   for (const refund of payment.refunds || []) {
@@ -624,13 +630,97 @@ function giveBack(payment) {
 
 function papers(payment) {
   const prints = ((payment && payment.prints) || []).filter((print) => print.document !== "drawer");
-  if (!prints.length) return null;
+  // A receipt that came after its guest had gone is printed when somebody asks for it.
+  const late = payment && payment.fiscal_sign && !prints.some((print) => print.document === `fiscal:${payment.fiscal_id}`);
+  if (!prints.length && !late) return null;
   const title = (print) => [word(`document.${print.document.split(":")[0]}`), print.document.startsWith("ticket:") && print.document.slice(7), `· ${word(`print.${print.state}`).toLowerCase()}`];
-  return make("div", { class: "papers" }, make("h2", {}, word("page.paper")), prints.map((print) => make("div", { class: "paper" },
+  return make("div", { class: "papers" }, make("h2", {}, word("page.paper")),
+    late && make("div", { class: "paper" }, make("span", {}, `${word("document.fiscal")} · ${word("page.fiscal_number", { sign: payment.fiscal_sign })}`),
+      make("button", { disabled: !!view.busy, onclick: () => printReceipt(payment.fiscal_id) }, word("page.fiscal_print"))), prints.map((print) => make("div", { class: "paper" },
     make("span", { class: ["suspect", "held"].includes(print.state) ? "look" : "" }, title(print).filter(Boolean).join(" ")),
     ["sent", "confirmed", "suspect"].includes(print.state) && make("button", { disabled: !!view.busy, onclick: () => act("reprint", () =>
       call("POST", `/api/v1/jobs/${encodeURIComponent(print.job)}/retry`, {})) }, word("page.reprint")))));
 }
+
+const printReceipt = (id) => act("fiscal_print", async () => {
+  await call("POST", `/api/v1/fiscal/${encodeURIComponent(id)}/print`, {});
+  toast(word("page.fiscal_sent"));
+});
+
+// ---- the cash register: how it is, its reports, cash in and out, and its newest documents
+
+async function register() {
+  const dialog = at("dialog"), filled = { amount: "", by: "", because: "" };
+  let shown = null, form = "", drawn = "";
+  const load = async () => {
+    shown = await call("GET", `/api/v1/fiscal?lang=${view.lang}`);
+    // What has not changed is not drawn again: a tap never lands on a button that was just replaced.
+    const text = JSON.stringify([shown.state, shown.text, shown.waiting, shown.hours_left, shown.documents]);
+    if (text !== drawn) { drawn = text; show(); }
+  };
+  const post = (path, body) => act("register", async () => {
+    try {
+      await call("POST", `/api/v1/fiscal/${path}?lang=${view.lang}`, body || {});
+      form = "";
+      show();
+    } catch (error) {
+      // Cash has no key: a second press would be a second document.
+      if (error.status || path !== "cash") throw error;
+      toast(word("page.fiscal_lost"));
+    } finally {
+      await load().catch(() => {});
+    }
+  });
+  const move = () => {
+    if (!(tiyn(filled.amount) > 0) || !filled.by.trim() || !filled.because.trim()) { toast(word("page.fill_in")); return; }
+    post("cash", { in: form === "in", amount: decimal(tiyn(filled.amount)), by: filled.by.trim(), because: filled.because.trim() });
+  };
+  const field = (name) => {
+    const input = make("input", { value: filled[name], autocomplete: "off", maxlength: 200, inputmode: name === "amount" ? "decimal" : null });
+    input.addEventListener("input", () => { filled[name] = name === "amount" ? input.value.replace(",", ".") : input.value; });
+    return make("label", {}, word(name === "because" ? "page.fiscal_because" : `page.${name}`), input);
+  };
+  const open = (name) => { form = name; show(); };
+  const choice = (name, text) => make("button", { type: "button", "aria-pressed": String(form === name), onclick: () => (name === "x" ? post("x") : open(form === name ? "" : name)) }, text);
+  const status = () => [
+    shown.text || word(`device.${shown.state}`),
+    shown.register && (shown.shift ? word("page.fiscal_shift", { shift: shown.shift }) : word("page.fiscal_no_shift")),
+    shown.waiting > 0 && word("page.fiscal_waiting", { count: shown.waiting, age: span(shown.oldest_s || 0) }),
+    shown.hours_left !== null && shown.hours_left !== undefined && word("page.fiscal_left", { hours: shown.hours_left }),
+  ].filter(Boolean).join(" · ");
+  const isBill = (one) => one.act === "sale" || one.act === "return";
+  const told = (one) => (one.sign ? word("page.fiscal_number", { sign: one.sign })
+    : one.state === "registered" && !isBill(one) && one.shift ? word("page.fiscal_shift", { shift: one.shift }) : one.state_text);
+  const row = (one) => make("div", { class: `document ${one.state === "refused" || one.state === "uncertain" ? "look" : ""}` },
+    make("span", { class: "when" }, String(one.created_at || "").slice(11, 16)),
+    make("span", { class: "what" }, make("b", {}, [one.act_text, one.order_number && `№${THIN}${one.order_number}`].filter(Boolean).join(" ")),
+      make("small", {}, [told(one), one.text].filter(Boolean).join(" · "))),
+    make("span", { class: "sum" }, tiyn(one.total) ? money(one.total) : ""),
+    one.may_retry ? make("button", { type: "button", onclick: () => post(`${one.id}/retry`) }, word("page.retry"))
+      : one.may_print && make("button", { type: "button", onclick: () => post(`${one.id}/print`).then((done) => { if (done) toast(word("page.fiscal_sent")); }) },
+        word(isBill(one) ? "page.fiscal_print" : "page.print_it")));
+  const show = () => {
+    dialog.replaceChildren(...[
+      make("h1", {}, [word("page.fiscal"), shown.register].filter(Boolean).join(" · ")),
+      make("p", {}, status()),
+      shown.register && make("div", { class: "choices four" }, choice("x", word("page.fiscal_x")), choice("z", word("page.fiscal_z")),
+        choice("in", word("page.fiscal_in")), choice("out", word("page.fiscal_out"))),
+      form === "z" && make("div", { class: "note" }, word("page.fiscal_z_hint")),
+      ["in", "out"].includes(form) && [field("amount"), field("by"), field("because")],
+      !form && make("div", { class: "documents" }, shown.documents.length ? shown.documents.map(row) : make("div", { class: "empty" }, word("page.fiscal_empty"))),
+      make("div", { class: "foot" }, make("button", { type: "button", class: "plain", onclick: () => dialog.close() }, word("page.close")),
+        form === "z" && make("button", { type: "button", class: "go sure", onclick: () => post("z") }, word("page.fiscal_z_sure")),
+        ["in", "out"].includes(form) && make("button", { type: "button", class: "go", onclick: move }, word(`page.fiscal_${form}`))),
+    ].flat().filter(Boolean));
+  };
+  await act("register", load);
+  if (!shown || dialog.open) return;
+  const timer = setInterval(() => { if (!form && !view.busy) load().catch(() => {}); }, 3000);
+  dialog.addEventListener("close", () => clearInterval(timer), { once: true });
+  dialog.showModal();
+}
+
+const span = (seconds) => (seconds < 7200 ? word("page.minutes", { minutes: Math.floor(seconds / 60) }) : word("page.hours", { hours: Math.floor(seconds / 3600) }));
 
 /** The test slip, and the number of the line that reads right: the printer keeps it. */
 async function tryPrinter(name) {

@@ -1,0 +1,312 @@
+//! `kassad setup` as an installer talks with it: the true binary, through a pipe and on a terminal. What it writes is read by the same
+//! `kassad check` that anybody runs, and what it was not asked about is still there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use kassad::config::Config;
+use kassad::domain::fiscal::Vat;
+use kassad::domain::order::Tender;
+use kassad::drivers::Value;
+use kassad::flows::Issuer;
+use kassad::sandbox::plugs::{Cable, Plugs, TM_T20};
+use kassad::transport::discover::Bus;
+use rustix::termios::{InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+struct Ran {
+    exit: i32,
+    out: String,
+}
+
+/// Runs setup with these answers, a line each, in English.
+fn talk(folder: &Path, more: &[&str], answers: &[&str]) -> Ran {
+    let config = folder.join("kassad.toml");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kassad"))
+        .args(["--lang", "en", "setup", "--config", config.to_str().unwrap(), "--root", folder.to_str().unwrap()])
+        .args(more)
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have stopped asking before all is said.
+    let _written = child.stdin.take().unwrap().write_all((answers.join("\n") + "\n").as_bytes()).is_ok();
+    let ran = child.wait_with_output().unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap() + &String::from_utf8_lossy(&ran.stderr);
+    Ran { exit: ran.status.code().unwrap(), out }
+}
+
+/// Everything in a folder, by name.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    entries
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()))
+        .collect()
+}
+
+fn issuers(config: &Config) -> Vec<Issuer> {
+    Tender::ALL.into_iter().map(|tender| kassad::daemon::rules(config).fiscal.issuer(tender)).collect()
+}
+
+/// A shop with everything: the answers of its installer.
+const FIRST: &[&str] = &[
+    "Дастархан",
+    "Asia/Almatyy",
+    "Asia/Almaty",
+    "25:00",
+    "05:00",
+    // a terminal of Kaspi
+    "yes",
+    "1",
+    "counter",
+    "10.0.0.5",
+    "https://10.0.0.5:8080",
+    "",
+    "no",
+    // AiPay
+    "yes",
+    "",
+    "",
+    "the key of AiPay",
+    "the secret of AiPay",
+    "",
+    // Poster
+    "yes",
+    "",
+    "",
+    "the token of Poster",
+    "many",
+    "3",
+    "",
+    // a printer
+    "yes",
+    "receipt",
+    "tcp://10.0.0.7:9100",
+    "58mm",
+    "",
+    "hot",
+    "1=hot, 2=Бар",
+    "",
+    // Webkassa, and Kaspi Kassa at the terminal
+    "1",
+    "",
+    "the key of Webkassa",
+    "kassa",
+    "the password",
+    "SWK00000001",
+    "17%",
+    "16",
+    "+7 700 000 00 00",
+    "yes",
+    "",
+    "",
+];
+
+#[test]
+fn a_first_installation_is_written_whole_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = talk(folder.path(), &[], FIRST);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    // Each wrong answer was answered at once with its cure, and asked again.
+    for cure in ["write one like \"Asia/Almaty\"", "write it like \"06:00\"", "write tcp://HOST:PORT", "whole number"] {
+        assert!(ran.out.contains(cure), "{cure}: {}", ran.out);
+    }
+    assert!(ran.out.contains("1=hot, 2=bar") && ran.out.contains("for a payer of value added tax"), "{}", ran.out);
+    assert!(ran.out.contains("AiPay issues the receipts of its payments itself"), "{}", ran.out);
+    assert!(ran.out.contains("good") && ran.out.contains("kassad doctor"), "{}", ran.out);
+    let config = Config::read(&folder.path().join("kassad.toml")).unwrap();
+    assert_eq!((config.shop.name.as_str(), config.shop.business_day_ends_min), ("Дастархан", 300));
+    assert_eq!(config.terminals[0].address, "https://10.0.0.5:8080");
+    assert_eq!(config.terminals[0].keys["protected"], Value::Flag(true));
+    assert_eq!(config.pos.as_ref().unwrap().device.keys["spot_id"], Value::Number(3));
+    assert_eq!(config.printers[0].device.keys["paper"], Value::Text("58mm".to_owned()));
+    let stations: Vec<_> = config.stations.iter().map(|one| (one.workshop.as_str(), one.name.as_str())).collect();
+    assert_eq!(stations, [("1", "hot"), ("2", "Бар")]);
+    assert_eq!(issuers(&config), [Issuer::External, Issuer::External, Issuer::Register, Issuer::Register]);
+    let fiscal = config.fiscal.as_ref().unwrap();
+    assert_eq!((fiscal.vat, fiscal.issued_by.as_str()), (Vat(Some(16)), "Kaspi"));
+    // The register lays its receipts out for the printer that prints them.
+    assert_eq!(fiscal.device.as_ref().unwrap().keys["paper"], Value::Text("58mm".to_owned()));
+    assert_eq!(config.look_at_secrets(), (vec![], vec![]));
+    // Secrets are in files of their own, for nobody else, and nowhere else.
+    let all = files(folder.path());
+    let secrets = ["aipay.key", "aipay.secret", "poster.token", "webkassa.key", "webkassa.password"];
+    assert_eq!(all.len(), 1 + secrets.len(), "{:?}", all.keys());
+    for name in secrets {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+        let secret = all[name].trim();
+        assert!(
+            secret.starts_with("the ") && !all["kassad.toml"].contains(secret) && !ran.out.contains(secret),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn until_the_last_question_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let last = FIRST.len() - 1;
+    for many in [1, 7, 17, last - 1] {
+        let ran = talk(folder.path(), &[], &FIRST[..many]);
+        assert!(ran.exit == 1 && ran.out.contains("Nothing was changed"), "{many}: {}", ran.out);
+    }
+    let ran = talk(folder.path(), &[], &[&FIRST[..last], &["no"]].concat());
+    assert!(ran.exit == 0 && ran.out.contains("Nothing was changed"), "{}", ran.out);
+    assert!(files(folder.path()).is_empty(), "{:?}", files(folder.path()).keys());
+}
+
+/// What Enter takes is what stands there: running it again changes nothing but the comments.
+#[test]
+fn run_again_enter_keeps_everything_also_what_is_not_asked_about() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kassad.toml");
+    let before = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/kassad.toml")).unwrap()
+        + "\n[fiscal]\nkind = \"external\"\nissued_by = \"Kaspi\"\nunfiscal = [\"cash\"]\nnotice_after_s = 20\n";
+    std::fs::write(&path, &before).unwrap();
+    for name in ["aipay.key", "aipay.secret", "poster.token"] {
+        std::fs::write(folder.path().join(name), "present").unwrap();
+    }
+    let ran = talk(folder.path(), &[], &vec![""; 60]);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let after = files(folder.path());
+    let read = |text: &str| format!("{:#?}", text.parse::<toml::Table>().unwrap());
+    assert_eq!(read(&after["kassad.toml"]), read(&before), "{}", after["kassad.toml"]);
+    assert_eq!(after["aipay.key"], "present");
+    // The one before is kept as it was, comments and all.
+    let kept: Vec<_> = after.iter().filter(|(name, _)| name.starts_with("kassad.toml.2")).collect();
+    assert_eq!(kept.len(), 1, "{:?}", after.keys());
+    assert_eq!(*kept[0].1, before);
+    assert!(ran.out.contains(kept[0].0), "{}", ran.out);
+}
+
+#[test]
+fn another_kind_takes_the_keys_of_the_old_one_away_and_a_new_name_reaches_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(talk(folder.path(), &[], FIRST).exit, 0);
+    // Nobody issues any more; the printer is called otherwise; the terminal is gone.
+    let answers = [
+        &["", "", "", "no", "no", "", "", "", "", "", "", "", "", "", "", "", ""][..],
+        &["", "till", "", "", "", "", ""],
+        &["3", "", ""],
+    ]
+    .concat();
+    let ran = talk(folder.path(), &[], &answers);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let config = Config::read(&folder.path().join("kassad.toml")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!((config.terminals.len(), config.printers[0].device.name.as_str()), (0, "till"), "{}", ran.out);
+    assert!(config.stations.iter().all(|station| station.printer == "till") && config.stations.len() == 2);
+    assert!(config.fiscal.as_ref().unwrap().device.is_none());
+    assert_eq!(issuers(&config), [Issuer::Nobody, Issuer::External, Issuer::Nobody, Issuer::Nobody]);
+    assert_eq!(config.fiscal.unwrap().issued_by, "AiPay");
+}
+
+#[test]
+fn what_is_plugged_in_is_offered_by_its_number_and_secrets_go_where_they_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let plugs = Plugs::new(folder.path()).unwrap();
+    let node = folder.path().join("node");
+    std::fs::write(&node, "").unwrap();
+    plugs.plug(Bus::Usb, "lp0", "1-4", TM_T20, &node).unwrap();
+    let secrets = tempfile::tempdir().unwrap();
+    let answers = ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", ""];
+    let ran = talk(folder.path(), &["--secrets", secrets.path().to_str().unwrap()], &answers);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let config = Config::read(&folder.path().join("kassad.toml")).unwrap();
+    assert!(config.printers[0].device.address.starts_with("usb:?vid=04b8&pid=0e03"), "{}", ran.out);
+    assert!(config.stations.is_empty());
+    assert_eq!(files(secrets.path()).keys().collect::<Vec<_>>(), ["aipay.key", "aipay.secret"]);
+    assert_eq!(config.look_at_secrets(), (vec![], vec![]));
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("kassad.toml"), "[shop\n").unwrap();
+    let ran = talk(folder.path(), &[], FIRST);
+    assert_eq!(ran.exit, 2, "{}", ran.out);
+    assert_eq!(files(folder.path())["kassad.toml"], "[shop\n");
+}
+
+/// A person at a terminal, who types when asked.
+struct Person {
+    cable: Cable,
+    seen: String,
+}
+
+impl Person {
+    async fn sees(&mut self, text: &str) {
+        let reading = async {
+            while !self.seen.contains(text) {
+                let mut bytes = [0; 512];
+                let count = self.cable.device.read(&mut bytes).await.unwrap();
+                self.seen.push_str(&String::from_utf8_lossy(&bytes[..count]));
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(30), reading).await;
+        assert!(in_time.is_ok(), "no {text:?} in {}", self.seen);
+    }
+
+    async fn types(&mut self, prompt: &str, text: &str) {
+        self.sees(prompt).await;
+        self.seen.clear();
+        AsyncWriteExt::write_all(&mut self.cable.device, text.as_bytes()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_terminal_a_secret_is_not_shown_and_ctrl_c_leaves_the_terminal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let cable = Cable::new().unwrap();
+    let open = || std::fs::OpenOptions::new().read(true).write(true).open(&cable.node).unwrap();
+    let end = open();
+    // As a login shell leaves it.
+    let mut usual = tcgetattr(&end).unwrap();
+    usual.local_modes |= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+    usual.input_modes |= InputModes::ICRNL;
+    tcsetattr(&end, OptionalActions::Now, &usual).unwrap();
+    let config = folder.path().join("kassad.toml");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kassad"))
+        .args([
+            "--lang",
+            "en",
+            "setup",
+            "--config",
+            config.to_str().unwrap(),
+            "--root",
+            folder.path().to_str().unwrap(),
+        ])
+        .stdin(open())
+        .stdout(open())
+        .stderr(open())
+        .spawn()
+        .unwrap();
+    let mut person = Person { cable, seen: String::new() };
+    person.types("on the page and on paper", "Дастархан\r").await;
+    // What is typed is shown, but for secrets.
+    person.sees("Дастархан").await;
+    for prompt in ["Time zone", "business day ends"] {
+        person.types(prompt, "\r").await;
+    }
+    person.types("terminal at the counter", "no\r").await;
+    person.types("invoices to phones", "\r").await;
+    person.types("A short name", "\r").await;
+    person.types("Address", "\r").await;
+    person.types("API key", "wrong\u{15}hide-mf\u{7f}e\r").await;
+    person.sees("Secret of the webhooks").await;
+    assert!(!["wrong", "hide", "-m"].iter().any(|part| person.seen.contains(part)), "{}", person.seen);
+    person.types("Secret of the webhooks", "half a secret\u{3}").await;
+    person.sees("Nothing was changed").await;
+    assert!(!person.seen.contains("half"), "{}", person.seen);
+    let ended = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(1));
+    let after = tcgetattr(&end).unwrap().local_modes;
+    assert!(after.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG), "{after:?}");
+    assert!(files(folder.path()).is_empty());
+}

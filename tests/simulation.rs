@@ -11,6 +11,7 @@ mod laws;
 mod people;
 mod plan;
 mod printers;
+mod register;
 mod world;
 
 use day::Told;
@@ -253,6 +254,8 @@ fn simulation_sees_what_is_broken_on_purpose() {
         (Mutant::ForgetfulDisk, ""),
         (Mutant::EditedJournal, "journal:"),
         (Mutant::SilentCourier, "the bot heard"),
+        (Mutant::RegistersTwice, "at the register"),
+        (Mutant::ForgetsReturns, "at the register"),
     ];
     for (mutant, law) in cases {
         let seen = (1..40).find_map(|seed| {

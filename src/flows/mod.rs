@@ -1,6 +1,8 @@
 //! Decisions: each function is one ledger transaction, without `async`, clock or wire. A worker or a surface calls it and does what it
 //! says. The transaction boundaries are the function boundaries.
 
+pub use crate::domain::bill::ServiceCharge;
+use crate::domain::bill::Terms;
 use crate::domain::fiscal::{PayKind, Vat};
 use crate::domain::order::Tender;
 use crate::domain::time::Wall;
@@ -9,6 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub mod collect;
+pub mod fiscal;
 pub mod intake;
 pub mod kitchen;
 pub mod print;
@@ -36,15 +39,6 @@ pub enum Issuer {
     External,
     /// Nobody: our paper says that it is not fiscal.
     Nobody,
-}
-
-/// How a service charge stands on a receipt (fiscal-kz §3.7).
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum ServiceCharge {
-    /// As a line of its own, with the unit of services.
-    Position,
-    /// As a surcharge on the whole.
-    Surcharge,
 }
 
 /// What the shop decided about fiscal receipts.
@@ -117,12 +111,14 @@ impl FiscalRules {
         if tender == Tender::Cash { usual } else { self.kinds.get(method).copied().unwrap_or(usual) }
     }
 
-    /// The usual rate at a moment.
-    pub fn vat_at(&self, at: Wall) -> Vat {
-        match self.vat_next {
+    /// What stands on a bill at a moment.
+    pub fn terms(&self, at: Wall) -> Terms {
+        let vat = match self.vat_next {
             Some((from, next)) if at >= from => next,
             Some(_) | None => self.vat,
-        }
+        };
+        let (unit, weight_unit, service_charge) = (self.unit, self.weight_unit, self.service_charge);
+        Terms { vat, unit, weight_unit, service_charge }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One road for everything unclear (H3): a restart is one more event; who may be asked, when; when asking ends.
 
-use super::{Rules, collect, print, refund, settle};
+use super::{Rules, collect, fiscal, print, refund, settle};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, QuestionId};
 use crate::domain::order::Tender;
@@ -135,6 +135,9 @@ pub fn settle_question(
         tx.claim_message(inbox, InboxState::Settled, None)?;
     }
     tx.answer(question, who, because, "done")?;
+    if fiscal::QUESTIONS.contains(&row.code.as_str()) {
+        return fiscal::answered(tx, &row);
+    }
     match row.order {
         Some(order) if print::QUESTIONS.contains(&row.code.as_str()) => print::answered(tx, order, &row, who),
         Some(order) => settle::put_right(tx, rules, order, &row.code, who),

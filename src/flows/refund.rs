@@ -2,7 +2,7 @@
 //! payment at a time; the intent is committed before the terminal is asked; a lost answer is asked about, never repeated; what goes back
 //! in cash or in the partner's own application is a person's act, recorded with name and reason.
 
-use super::{Rules, settle};
+use super::{Rules, fiscal, settle};
 use crate::domain::attempt::{Evidence, State as Paid};
 use crate::domain::ids::{AttemptId, Handle, OrderId, RefundId};
 use crate::domain::money::Tiyn;
@@ -234,8 +234,10 @@ fn drop_questions(tx: &Tx<'_>, row: &RefundRow) -> Result<(), Fault> {
 fn done(tx: &Tx<'_>, rules: &Rules, row: &RefundRow) -> Result<(), Fault> {
     drop_questions(tx, row)?;
     let payment = tx.attempt(row.attempt)?;
-    slip(tx, rules, row, &payment)?;
     let order = tx.order(payment.order)?;
+    if !fiscal::give_back(tx, rules, &order, row)? {
+        slip(tx, rules, row, &payment)?;
+    }
     let about = |code: &'static str| NewQuestion {
         code,
         order: Some(order.id),
@@ -252,6 +254,10 @@ fn done(tx: &Tx<'_>, rules: &Rules, row: &RefundRow) -> Result<(), Fault> {
         tx.ask(&about("refund_sum"))?;
     }
     settle::given_back(tx, rules, &order, &payment)?;
+    if settle::was_complete(tx, &order)? && fiscal::is_registered_here(tx, rules, order.id)? {
+        // What was too much before may be what pays the order now.
+        fiscal::sell(tx, rules, &tx.order(order.id)?, true)?;
+    }
     let is_short = settle::collected(tx, order.id)? < order.snapshot.due;
     if is_short && order.source == "pos" && order.closing == Closing::Closed {
         // The POS has no call for a return (poster.md §4): the books are made equal by a person.
@@ -263,14 +269,14 @@ fn done(tx: &Tx<'_>, rules: &Rules, row: &RefundRow) -> Result<(), Fault> {
 /// The slip that goes with the money, on every receipt printer.
 fn slip(tx: &Tx<'_>, rules: &Rules, row: &RefundRow, payment: &AttemptRow) -> Result<(), Fault> {
     let order = tx.order(payment.order)?;
-    let proof = row.refund.proof.as_ref();
+    let line = settle::refund_line(row);
     let body = serde_json::to_string(&Document::Refund(RefundSlip {
         shop: rules.shop.clone(),
         order_number: order.snapshot.number.clone(),
         table: order.snapshot.table.clone(),
         amount: row.refund.returned(),
-        label: settle::method_label(proof.map_or("", |proof| proof.method.as_str())).to_owned(),
-        transaction: proof.map(|proof| proof.transaction.clone()).unwrap_or_default(),
+        label: line.label,
+        transaction: line.transaction,
         payment: payment.reference.0.clone(),
         by: row.who.clone(),
         because: row.because.clone(),

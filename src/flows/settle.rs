@@ -1,7 +1,7 @@
 //! What follows from money: the part, the close in the POS, the guest's receipt, the kitchen's tickets, the bot's notice. Everything is
 //! written down as jobs in the transaction that made the attempt `paid`, so that no crash can come between.
 
-use super::{Rules, collect, kitchen, print, refund};
+use super::{Issuer, Rules, collect, fiscal, kitchen, print, refund};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::{AttemptId, JobId, OrderId};
 use crate::domain::money::Tiyn;
@@ -12,6 +12,7 @@ use crate::ledger::attempts::AttemptRow;
 use crate::ledger::orders::{Closing, OrderRow, PartState};
 use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
 use crate::ledger::questions::NewQuestion;
+use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, Tx, View};
 use serde_json::json;
 
@@ -162,8 +163,9 @@ pub fn counted(view: &View<'_>, order: &OrderRow) -> Result<Tiyn, Fault> {
 /// The sum of the newest receipt: what the order was paid in full with; zero when there is none yet.
 fn receipted(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
     let jobs = view.jobs_of(order)?;
+    let registered = fiscal::full(view, order)?;
     match jobs.iter().rfind(|job| job.document == "receipt").map(|job| serde_json::from_str(&job.body)).transpose()? {
-        Some(Document::Receipt(receipt)) => Ok(receipt.total),
+        Some(Document::Receipt(receipt)) => Ok(receipt.total.max(registered)),
         Some(
             Document::Ticket(_)
             | Document::Refund(_)
@@ -176,14 +178,15 @@ fn receipted(view: &View<'_>, order: OrderId) -> Result<Tiyn, Fault> {
             | Document::Shift(_)
             | Document::Cash(_),
         )
-        | None => Ok(Tiyn::ZERO),
+        | None => Ok(registered),
     }
 }
 
 /// Whether the order was once paid in full, so that its close and its receipt have begun.
-fn was_complete(view: &View<'_>, order: &OrderRow) -> Result<bool, Fault> {
+pub fn was_complete(view: &View<'_>, order: &OrderRow) -> Result<bool, Fault> {
     let begun = |job: &JobRow| job.kind == JobKind::Close || job.document == "receipt";
-    Ok(order.closing != Closing::None || view.jobs_of(order.id)?.iter().any(begun))
+    let is_begun = order.closing != Closing::None || view.jobs_of(order.id)?.iter().any(begun);
+    Ok(is_begun || fiscal::full(view, order.id)? > Tiyn::ZERO)
 }
 
 /// What was paid for an order, less what surely went back.
@@ -446,7 +449,8 @@ pub fn close_later(tx: &Tx<'_>, rules: &Rules, job: JobId, reason: &Reason) -> R
     receipt(tx, rules, job.order)
 }
 
-/// Queues the guest's receipt of an order, once, on every receipt printer; a total that grew afterwards gets a receipt of its own.
+/// The guest's receipt of an order: the cash register's where it is ours to make, else our own on every receipt printer. Once; a total that
+/// grew afterwards gets a receipt of its own.
 pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> {
     let order = tx.order(order)?;
     let paid: Vec<AttemptRow> =
@@ -458,6 +462,10 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
         // It grew after it was paid: a receipt for the whole would say that nothing is left to collect, to the guest and to `counted`.
         return Ok(());
     }
+    if fiscal::is_registered_here(tx, rules, order.id)? {
+        return fiscal::sell(tx, rules, &order, true);
+    }
+    let is_elsewhere = paid.iter().any(|row| rules.fiscal.issuer(row.tender) == Issuer::External);
     let document = Document::Receipt(Receipt {
         shop: rules.shop.clone(),
         order_number: order.snapshot.number.clone(),
@@ -469,7 +477,7 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
         paid_at: rules.paper_time(last.changed),
         reference: last.reference.0.clone(),
         qr: None,
-        issuer: String::new(),
+        issuer: if is_elsewhere { rules.fiscal.issued_by.clone() } else { String::new() },
     });
     let body = serde_json::to_string(&document)?;
     let jobs = tx.jobs_of(order.id)?;
@@ -499,7 +507,8 @@ fn is_over(job: &JobRow, total: Tiyn) -> Result<bool, Fault> {
     Ok(matches!(document, Document::Receipt(receipt) if receipt.total == total))
 }
 
-fn payment_line(row: &AttemptRow) -> PaymentLine {
+/// What proves a payment, for paper.
+pub fn payment_line(row: &AttemptRow) -> PaymentLine {
     let Some(evidence) = &row.attempt.evidence else {
         let label = method_label("").to_owned();
         return PaymentLine { label, amount: Tiyn::ZERO, transaction: String::new(), tendered: None };
@@ -509,6 +518,17 @@ fn payment_line(row: &AttemptRow) -> PaymentLine {
         amount: evidence.amount,
         transaction: evidence.transaction.clone(),
         tendered: evidence.tendered,
+    }
+}
+
+/// What proves a refund, for paper.
+pub fn refund_line(row: &RefundRow) -> PaymentLine {
+    let proof = row.refund.proof.as_ref();
+    PaymentLine {
+        label: method_label(proof.map_or("", |proof| proof.method.as_str())).to_owned(),
+        amount: row.refund.returned(),
+        transaction: proof.map(|proof| proof.transaction.clone()).unwrap_or_default(),
+        tendered: None,
     }
 }
 

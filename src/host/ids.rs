@@ -48,6 +48,21 @@ impl Ids {
     pub fn name(&self, letters: usize) -> String {
         (0..letters).map(|_| char::from(ALPHABET[usize::try_from(self.bits() % 32).unwrap_or(0)])).collect()
     }
+
+    /// A random UUID (RFC 9562, version 4).
+    pub fn uuid(&self) -> String {
+        let (high, low) = (self.bits(), self.bits());
+        let (version, variant) =
+            (high & 0xFFFF_FFFF_FFFF_0FFF | 0x4000, low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000);
+        format!(
+            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            version >> 32,
+            version >> 16 & 0xFFFF,
+            version & 0xFFFF,
+            variant >> 48,
+            variant & 0xFFFF_FFFF_FFFF
+        )
+    }
 }
 
 /// The finaliser of SplitMix64 (Steele, Lea, Flood, 2014).

@@ -59,17 +59,18 @@ pub struct Flaw {
 }
 
 /// The tables whose rows the journal tells of, by its word for each.
-const TABLES: [(&str, &str); 6] = [
+const TABLES: [(&str, &str); 7] = [
     ("order", "orders"),
     ("attempt", "attempts"),
     ("refund", "refunds"),
     ("job", "jobs"),
+    ("fiscal", "fiscal"),
     ("question", "questions"),
     ("inbox", "inbox"),
 ];
 
 /// Sums that were changed behind the journal's back, each as its place and what is wrong with it.
-const SUMS: [&str; 7] = [
+const SUMS: [&str; 10] = [
     "SELECT 'attempts ' || attempts.id, 'the sum paid differs from the journal' FROM attempts
        JOIN journal ON journal.seq = attempts.seq
       WHERE evidence IS NOT NULL
@@ -97,6 +98,18 @@ const SUMS: [&str; 7] = [
       WHERE refunds.state IN ('planned', 'sent', 'waiting', 'unresolved', 'done') AND refunds.late = 0
       GROUP BY attempts.id
      HAVING sum(coalesce(json_extract(refunds.proof, '$.amount'), refunds.amount)) > coalesce(json_extract(attempts.evidence, '$.amount'), 0)",
+    "WITH told AS (SELECT subject, max(seq) AS seq FROM journal
+                    WHERE kind = 'fiscal' AND json_extract(entry, '$.total') IS NOT NULL GROUP BY subject)
+     SELECT 'fiscal ' || fiscal.id, 'the total differs from the journal' FROM fiscal
+       JOIN told ON told.subject = fiscal.id JOIN journal ON journal.seq = told.seq
+      WHERE json_extract(entry, '$.total') <> fiscal.total",
+    "SELECT 'fiscal ' || fiscal.id, 'the fiscal sign differs from the journal' FROM fiscal
+       JOIN journal ON journal.seq = fiscal.seq
+      WHERE sign IS NOT NULL AND json_extract(entry, '$.sign') IS NOT sign",
+    "SELECT 'fiscal ' || min(fiscal), 'more is registered of a payment than was paid, or less than nothing' FROM fiscal_shares
+       JOIN attempts ON attempts.id = fiscal_shares.attempt
+      GROUP BY attempts.id
+     HAVING sum(fiscal_shares.amount) NOT BETWEEN 0 AND coalesce(json_extract(attempts.evidence, '$.amount'), 0)",
 ];
 
 /// Walks the whole chain and compares every live row with the journal row of its last change. Returns the number of rows walked.
@@ -152,7 +165,7 @@ fn ghosts(kind: &str, table: &str) -> String {
 fn strangers(kind: &str, table: &str) -> Option<String> {
     let state = match table {
         "orders" => "closing",
-        "attempts" | "jobs" | "refunds" => "row.state",
+        "attempts" | "jobs" | "refunds" | "fiscal" => "row.state",
         "questions" => "coalesce(outcome, 'open')",
         _ => return None,
     };

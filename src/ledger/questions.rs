@@ -121,7 +121,7 @@ impl Tx<'_> {
             .connection
             .prepare_cached(
                 "SELECT count(*) FROM questions WHERE answered IS NULL AND code = ?1 AND order_id IS ?2 AND attempt IS ?3 AND inbox IS ?4 AND refund IS ?5
-                   AND (code NOT IN ('print', 'print_old') OR args = ?6)",
+                   AND (code NOT IN ('print', 'print_old', 'fiscal_refused', 'fiscal_uncertain', 'fiscal_other', 'pos_mark') OR args = ?6)",
             )?
             .query_row(
                 (

@@ -15,6 +15,7 @@ use writer::Writer;
 pub mod cloud;
 pub mod courier;
 pub mod display;
+pub mod fiscal;
 pub mod maintenance;
 pub mod pos;
 pub mod printer;
@@ -145,7 +146,7 @@ impl Ear {
 /// How a device or partner is, for the page and `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// `terminal`, `cloud`, `pos`, `printer`, `display`, `bot`.
+    /// `terminal`, `cloud`, `pos`, `printer`, `display`, `bot`, `fiscal`.
     pub role: &'static str,
     /// `up`, `warn`, `down`, `busy`, `tap`, `paper_out`, `unknown`.
     pub state: &'static str,

@@ -2,14 +2,16 @@
 //! looking, closing once, and looking again (F24). A lost answer leads back to looking.
 
 use super::{BackOff, Office, earliest, until};
+use crate::domain::fiscal::Side;
 use crate::domain::ids::JobId;
 use crate::domain::order::{PosStanding, Snapshot, Tender};
 use crate::domain::outcome::{Outcome, Reason};
-use crate::drivers::{Closing, Pos};
-use crate::flows::Issuer;
+use crate::drivers::{Closing, FiscalMark, Pos};
 use crate::flows::settle::{self, Look};
+use crate::flows::{Issuer, fiscal};
 use crate::host::clock::Monotonic;
 use crate::host::tasks::Stop;
+use crate::ledger::fiscal::Act;
 use crate::ledger::outbox::{JobRow, JobState};
 use crate::ledger::{Fault, Tx};
 use futures_util::StreamExt;
@@ -45,6 +47,9 @@ const READS_PER_ROUND: usize = 8;
 
 /// A snapshot this old may still be sold when the POS is away.
 const FRESH_FOR: Duration = Duration::from_secs(60);
+
+/// Receipts that the POS is told of in one round.
+const MARKS_MAX: u32 = 100;
 
 /// The longest wait for the POS when the cashier stands at the order.
 const READ_LIMIT: Duration = Duration::from_secs(6);
@@ -121,7 +126,14 @@ pub async fn run(counter: Counter, name: String, poll_gap: Option<Duration>) {
             () = poll(&counter, &name, gap) => {}
         }
     };
-    tokio::join!(polling, close_all(&counter, &name, &stop));
+    let marking = async {
+        tokio::select! {
+            biased;
+            () = stop.wait() => {}
+            () = mark_all(&counter) => {}
+        }
+    };
+    tokio::join!(polling, marking, close_all(&counter, &name, &stop));
 }
 
 async fn poll(counter: &Counter, name: &str, gap: Duration) {
@@ -207,6 +219,45 @@ async fn look_at_parts(counter: &Counter) -> Result<(), Reason> {
         }
     }
     Ok(())
+}
+
+/// Tells the POS of receipts that exist, so that it makes none: once the order is closed there, again until it hears it.
+async fn mark_all(counter: &Counter) {
+    let office = &counter.office;
+    let mut ear = office.listen();
+    let mut back_off = BackOff::default();
+    loop {
+        let due = office.look(|view| fiscal::marks(&view, MARKS_MAX)).unwrap_or_default();
+        let mut is_away = false;
+        for (row, order) in due {
+            let side = if row.act == Act::Return { Side::Return } else { Side::Sale };
+            let lines = order.snapshot.lines;
+            let mark = FiscalMark { foreign_id: order.snapshot.foreign_id, side, lines, at: row.changed };
+            let refused = match counter.pos.mark_fiscal(&mark).await {
+                Outcome::Done(()) => None,
+                Outcome::Refused(reason) => Some(reason),
+                Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+                    warn!(order = %mark.foreign_id, %reason, "the POS did not hear of a receipt");
+                    is_away = true;
+                    break;
+                }
+            };
+            let id = row.id;
+            let noted = office.writer.decide(move |tx| fiscal::marked(tx, id, refused.as_ref())).await;
+            if let Err(fault) = noted {
+                warn!(document = %id, %fault, "the ledger did not take that the POS knows of a receipt");
+                is_away = true;
+                break;
+            }
+            back_off.reset();
+        }
+        let again = is_away.then(|| office.clock.now().plus(back_off.pause(CLOSE_PAUSE_MAX)));
+        tokio::select! {
+            biased;
+            () = until(&office.clock, again) => {}
+            _ = ear.changed_of(&["mark", "order"]), if again.is_none() => {}
+        }
+    }
 }
 
 struct Pace {

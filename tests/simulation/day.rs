@@ -6,7 +6,7 @@ use super::engine::{Engine, Life, WORLD};
 use super::laws::{self, Watch};
 use super::plan::{Kind, Mutant, Plan};
 use super::world::{BOT_KEY, Running, SECRET, Sim};
-use super::{people, printers};
+use super::{people, printers, register};
 use kassad::domain::order::Tender;
 use kassad::domain::time::Wall;
 use kassad::drivers::invoice::aipay::AiPayWebhooks;
@@ -24,7 +24,7 @@ use kassad::workers::courier::{self, Bot, Dialect};
 use kassad::workers::pos::Counter;
 use kassad::workers::vault::LedgerVault;
 use kassad::workers::writer::{self, Writer};
-use kassad::workers::{Office, cloud, maintenance, pos, printer, terminal};
+use kassad::workers::{Office, cloud, fiscal, maintenance, pos, printer, terminal};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -198,7 +198,7 @@ impl Day {
         self.starts_at = None;
         let (sim, life) = (self.sim.clone(), self.life);
         self.lock = Some(locked(&self.ledger));
-        let rules = rules();
+        let rules = rules(sim.0.plan.seed);
         let mut ledger = Ledger::open(&alone(&self.ledger), &Ids::seeded(sim.0.plan.seed), gate(&sim)).unwrap();
         if ledger.decide(sim.0.clock.wall(), |tx| reconcile::restart(tx, &rules)).is_err() {
             sim.world().is_dead = true;
@@ -219,6 +219,11 @@ impl Day {
         start(Box::pin(cloud::run(office.clone(), "aipay".to_owned(), kaspi)));
         let counter = Counter::new(office.clone(), Arc::new(Poster(sim.clone())));
         start(Box::pin(pos::run(counter.clone(), "poster".to_owned(), Some(Duration::from_secs(60)))));
+        if register::rules(sim.0.plan.seed).register.is_some() {
+            let ids = Ids::seeded(sim.0.plan.seed ^ u64::from(life) << 32);
+            let kassa = Arc::new(register::Kassa { sim: sim.clone(), ids: ids.clone() });
+            start(Box::pin(fiscal::run(office.clone(), register::NAME.to_owned(), kassa, ids)));
+        }
         // One of the printers of a day never answers.
         for (place, name) in ["receipt", "hot", "bar"].into_iter().enumerate() {
             let answers = sim.0.plan.seed % 3 != place as u64;
@@ -329,7 +334,7 @@ fn gate(sim: &Sim) -> Gate {
     })
 }
 
-fn rules() -> Rules {
+fn rules(seed: u64) -> Rules {
     let station = |name: &str, workshop: &str| Station {
         name: name.to_owned(),
         printer: name.to_owned(),
@@ -344,7 +349,7 @@ fn rules() -> Rules {
         drawers: vec![],
         backups: Default::default(),
         pos: Some("poster".to_owned()),
-        fiscal: kassad::flows::FiscalRules::nothing(),
+        fiscal: register::rules(seed),
     }
 }
 

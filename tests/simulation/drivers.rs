@@ -6,6 +6,7 @@ use super::world::{Act, Invoice, Operation, SECRET, Sim, Standing as Pos2, pos_o
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use kassad::domain::attempt::{Evidence, State};
+use kassad::domain::fiscal::Side;
 use kassad::domain::ids::{Handle, Reference};
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::{PosOrder, Snapshot, Tender};
@@ -29,7 +30,7 @@ const LIMIT_MS: u64 = 10_000;
 pub const LIFE: Duration = Duration::from_secs(900);
 
 /// What an exchange is about.
-struct Call {
+pub struct Call {
     partner: String,
     name: &'static str,
     /// The reference of an act that must not be forgotten while it travels.
@@ -39,11 +40,11 @@ struct Call {
 }
 
 impl Call {
-    fn read(partner: &str, name: &'static str) -> Call {
+    pub fn read(partner: &str, name: &'static str) -> Call {
         Call { partner: partner.to_owned(), name, acts_for: None, sends_bytes: 180, gets_bytes: 400 }
     }
 
-    fn act(partner: &str, name: &'static str, reference: &str) -> Call {
+    pub fn act(partner: &str, name: &'static str, reference: &str) -> Call {
         let acts_for = Some(reference.to_owned());
         Call { partner: partner.to_owned(), name, acts_for, sends_bytes: 320, gets_bytes: 260 }
     }
@@ -108,13 +109,17 @@ fn fate(sim: &Sim, call: &Call) -> Fate {
 }
 
 /// What an exchange brought: an answer, or what the transport or the status line says of its lack.
-enum Said<A> {
+pub enum Said<A> {
     Answer(A),
     Lost(Loss),
     Nonsense,
 }
 
-async fn exchange<A: Send + 'static>(sim: &Sim, call: Call, act: impl FnOnce(&Sim) -> A + Send + 'static) -> Said<A> {
+pub async fn exchange<A: Send + 'static>(
+    sim: &Sim,
+    call: Call,
+    act: impl FnOnce(&Sim) -> A + Send + 'static,
+) -> Said<A> {
     sim.step();
     sim.world().note(format!("exchange {} {}", call.partner, call.name));
     let fate = fate(sim, &call);
@@ -184,7 +189,7 @@ async fn exchange<A: Send + 'static>(sim: &Sim, call: Call, act: impl FnOnce(&Si
 }
 
 /// The border of a driver: a lost wire is passed on, nonsense is `Unknown` (H1).
-fn outcome<A, T>(sim: &Sim, said: Said<A>, read: impl FnOnce(A) -> Outcome<T>) -> Outcome<T> {
+pub fn outcome<A, T>(sim: &Sim, said: Said<A>, read: impl FnOnce(A) -> Outcome<T>) -> Outcome<T> {
     match said {
         Said::Answer(answer) => read(answer),
         Said::Nonsense => Outcome::Unknown(Reason::new("bad_answer", "")),
@@ -704,7 +709,16 @@ impl Pos for Poster {
 
     fn mark_fiscal<'a>(&'a self, mark: &'a FiscalMark) -> BoxFuture<'a, Outcome<()>> {
         async move {
-            let said = exchange(&self.0, Call::act("poster", "mark", &mark.foreign_id), |_| ()).await;
+            let (id, side) = (mark.foreign_id.clone(), mark.side);
+            let call = Call::act("poster", "mark", &mark.foreign_id);
+            let said = exchange(&self.0, call, move |sim| {
+                let mut world = sim.world();
+                if !matches!(world.sales[&id].standing, Pos2::Closed(..)) {
+                    world.violate(format!("order {id} is told of a receipt and is not closed"));
+                }
+                world.marked.insert((id, side == Side::Return));
+            })
+            .await;
             outcome(&self.0, said, Outcome::Done)
         }
         .boxed()

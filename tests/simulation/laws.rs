@@ -2,13 +2,18 @@
 //! end: our books are the world's books, every order is closed once with its money, every dish and receipt is on paper, and nothing waits.
 
 use super::plan::Mutant;
+use super::register;
 use super::world::{Given, Sim, Standing, World};
 use kassad::domain::attempt::State;
+use kassad::domain::fiscal::Side;
 use kassad::domain::ids::{AttemptId, QuestionId, Seq};
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::Tender;
 use kassad::domain::paper::{Document, TicketKind, TicketLine};
+use kassad::domain::time::Wall;
+use kassad::flows::{Issuer, fiscal};
 use kassad::ledger::attempts::AttemptRow;
+use kassad::ledger::fiscal::{Act, FiscalRow};
 use kassad::ledger::orders::{Closing, OrderRow};
 use kassad::ledger::outbox::{JobKind, JobRow};
 use kassad::ledger::refunds::RefundRow;
@@ -122,6 +127,12 @@ pub fn left(view: View<'_>) -> Result<Vec<String>, Fault> {
             job.reason
         ));
     }
+    for row in view.fiscal_open(register::NAME, 20)? {
+        left.push(format!("document {} of order {:?} is {}: {:?}", row.id, row.order, row.state.word(), row.reason));
+    }
+    for row in view.fiscal_marks(20)? {
+        left.push(format!("the POS does not know of document {}", row.id));
+    }
     for question in view.open_questions()? {
         left.push(format!("question {} of order {:?}", question.code, question.order));
     }
@@ -133,6 +144,8 @@ struct Books {
     attempts: Vec<AttemptRow>,
     jobs: Vec<JobRow>,
     refunds: Vec<RefundRow>,
+    documents: Vec<FiscalRow>,
+    shares: BTreeMap<AttemptId, Tiyn>,
 }
 
 impl Books {
@@ -145,7 +158,12 @@ impl Books {
             jobs.extend(view.jobs_of(order.id)?);
             refunds.extend(view.refunds_of_order(order.id)?);
         }
-        Ok(Books { orders, attempts, jobs, refunds })
+        let documents = view.fiscal_since(Wall(0), ROWS_MAX)?;
+        let mut shares = BTreeMap::new();
+        for row in &attempts {
+            shares.insert(row.id, view.fiscal_share(row.id)?);
+        }
+        Ok(Books { orders, attempts, jobs, refunds, documents, shares })
     }
 }
 
@@ -164,6 +182,7 @@ pub fn at_the_end(sim: &Sim, reader: &Reader) {
     on_paper(&books, &mut world);
     cooked_once(&books, &mut world);
     bot_heard(&books, &mut world);
+    registered_once(sim.0.plan.seed, &books, &mut world);
     let (_, flaws) = journal::verify(reader).unwrap();
     for flaw in flaws {
         world.violate(format!("journal: {}: {}", flaw.place, flaw.problem));
@@ -203,7 +222,11 @@ fn given_once(books: &Books, world: &mut World) {
         let slip = format!("refund:{}", row.id);
         let slips = books.jobs.iter().filter(|job| job.document == slip).count();
         let is_done = row.refund.state == kassad::domain::refund::State::Done;
-        if row.refund.returned() != theirs || slips != usize::from(is_done) {
+        let is_of = |document: &&FiscalRow| {
+            document.act == Act::Return && fiscal::meant(document).unwrap().reference == row.reference.0
+        };
+        let papers = slips + usize::from(books.documents.iter().any(|document| is_of(&document)));
+        if row.refund.returned() != theirs || papers != usize::from(is_done) {
             let (ours, state) = (row.refund.returned(), row.refund.state.word());
             world.violate(format!(
                 "{}: {theirs} went back, our books say {ours}, {state}; {slips} slips",
@@ -249,7 +272,7 @@ fn closed_once(books: &Books, world: &mut World) {
         }
         // A receipt for each order that we closed, with the sum of the close.
         if sale.closes > 0 {
-            let total = order.and_then(|order| last_receipt(books, order));
+            let total = order.and_then(|order| last_receipt(books, order).max(registered_full(books, order)));
             let closed = Tiyn(world.owed(&id).0 + sale.returned.0);
             if total != Some(closed) {
                 world.violate(format!("order {id} was closed with {closed}, its receipt says {total:?}"));
@@ -273,6 +296,61 @@ fn last_receipt(books: &Books, order: &OrderRow) -> Option<Tiyn> {
         | Document::Shift(_)
         | Document::Cash(_) => None,
     })
+}
+
+/// What the newest receipt of the register says that the order was paid in full with.
+fn registered_full(books: &Books, order: &OrderRow) -> Option<Tiyn> {
+    let of = books.documents.iter().filter(|row| row.order == Some(order.id) && row.act == Act::Sale);
+    of.map(|row| fiscal::meant(row).unwrap().full).max()
+}
+
+/// What was paid is registered once and what went back is returned once: the register's books are the payments.
+fn registered_once(seed: u64, books: &Books, world: &mut World) {
+    let rules = register::rules(seed);
+    let bills: Vec<&FiscalRow> = books.documents.iter().filter(|row| row.act.is_bill()).collect();
+    for row in &bills {
+        let held = world.register.receipts.iter().filter(|held| row.sign.as_deref() == Some(held.sign()));
+        let held: Vec<_> = held.map(|held| (held.total(), held.side() == Side::Return)).collect();
+        if held != [(row.total, row.act == Act::Return)] {
+            world.violate(format!("document {} over {} is {held:?} at the register", row.id, row.total));
+        }
+    }
+    if world.register.receipts.len() != bills.len() {
+        world.violate(format!(
+            "{} receipts at the register, {} in our books",
+            world.register.receipts.len(),
+            bills.len()
+        ));
+    }
+    world.note(format!("shifts {}", world.register.receipts.iter().map(|held| held.shift()).max().unwrap_or(0).min(3)));
+    for order in &books.orders {
+        let (mut ours, mut on_record, mut elsewhere) = (0, 0, 0);
+        let of_order = books.attempts.iter().filter(|row| row.order == order.id && row.attempt.state == State::Paid);
+        for row in of_order {
+            let back: i64 =
+                books.refunds.iter().filter(|refund| refund.attempt == row.id).map(|one| one.refund.returned().0).sum();
+            let stayed = row.attempt.evidence.as_ref().map_or(0, |evidence| evidence.amount.0) - back;
+            let share = books.shares[&row.id].0;
+            if share < 0 || share > stayed {
+                world.violate(format!("{}: {share} is registered, {stayed} stayed", row.reference));
+            }
+            let is_ours = rules.register.is_some() && rules.issuer(row.tender) == Issuer::Register;
+            if !is_ours && share != 0 {
+                world.violate(format!("{} is registered by us and by another", row.reference));
+            }
+            *(if is_ours { &mut ours } else { &mut elsewhere }) += stayed;
+            on_record += share;
+        }
+        let closes = world.sales[&order.snapshot.foreign_id].closes;
+        let due = (order.snapshot.due.0 - elsewhere).clamp(0, ours);
+        if closes > 0 && on_record < due {
+            world.violate(format!("order {}: {on_record} is registered of {due}", order.snapshot.number));
+        }
+        let is_told = world.marked.contains(&(order.snapshot.foreign_id.clone(), false));
+        if closes > 0 && bills.iter().any(|row| row.order == Some(order.id)) && !is_told {
+            world.violate(format!("the POS never heard of the receipt of order {}", order.snapshot.number));
+        }
+    }
 }
 
 /// Every paper that is due came out whole; at most one of its copies is not marked as a repeat.

@@ -6,6 +6,7 @@ use super::world::{Act, BOT_KEY, Sale, Sim, Standing, dish};
 use kassad::domain::attempt::State;
 use kassad::domain::money::Tiyn;
 use kassad::domain::order::{Milli, Tender};
+use kassad::flows::fiscal;
 use kassad::ledger::attempts::AttemptRow;
 use kassad::ledger::orders::Closing;
 use kassad::ledger::outbox::JobKind;
@@ -367,10 +368,23 @@ async fn answer(sim: &Sim, question: &QuestionRow, asked: u64) {
             settle(sim, question).await;
         }
         "print" => answer_print(sim, question).await,
+        "fiscal_refused" | "fiscal_uncertain" | "fiscal_other" => retry_document(sim, question).await,
+        // It goes by itself when the register is back.
+        "fiscal_waiting" => {}
         "answer_corrected" | "overpaid" | "double_paid" | "part_paid" | "second_running" | "order_changed"
         | "closed_by_hand" | "removed" | "pos_close" => answer_order(sim, question, asked).await,
         _ => settle(sim, question).await,
     }
+}
+
+/// What was wrong at the register was put right there: the document goes out again.
+async fn retry_document(sim: &Sim, question: &QuestionRow) {
+    let Some(id) = fiscal::document_of(question) else { return };
+    let office = sim.running().as_ref().map(|running| running.office.clone());
+    let Some(office) = office else { return };
+    let rules = office.rules.clone();
+    let tried = office.writer.decide(move |tx| fiscal::retry(tx, &rules, id)).await.is_ok();
+    sim.world().tell(&format!("document {id} is tried again: {tried}"));
 }
 
 async fn settle(sim: &Sim, question: &QuestionRow) {

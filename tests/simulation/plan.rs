@@ -63,10 +63,13 @@ pub enum Kind {
     WrongAnswer,
     Parts,
     BringsBack,
+    RegisterStops,
+    RegisterRefuses,
+    RegisterAlone,
 }
 
 impl Kind {
-    pub const ALL: [(Kind, u64); 56] = [
+    pub const ALL: [(Kind, u64); 59] = [
         (Kind::Cut, 12_000),
         (Kind::Swallowed, 2_000),
         (Kind::Unanswered, 3_000),
@@ -123,6 +126,9 @@ impl Kind {
         (Kind::WrongAnswer, 80_000),
         (Kind::Parts, 150_000),
         (Kind::BringsBack, 120_000),
+        (Kind::RegisterStops, 10_000),
+        (Kind::RegisterRefuses, 15_000),
+        (Kind::RegisterAlone, 20_000),
     ];
 
     pub fn chance(self) -> u64 {
@@ -163,6 +169,10 @@ pub enum Mutant {
     EditedJournal,
     /// The bot's notices are dropped and called delivered.
     SilentCourier,
+    /// The register is told of a document under a new key at each try.
+    RegistersTwice,
+    /// A return of money is not registered.
+    ForgetsReturns,
 }
 
 /// A day to play.

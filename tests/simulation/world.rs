@@ -178,6 +178,9 @@ pub struct World {
     pub given: Vec<Given>,
     pub papers: Vec<Paper>,
     pub heard: Vec<(String, String)>,
+    pub register: super::register::Model,
+    /// Orders of which the POS knows that they are registered, and that they were given back.
+    pub marked: BTreeSet<(String, bool)>,
     /// Which order a reference belongs to, learnt from committed rows.
     pub orders_of: BTreeMap<String, String>,
     /// Requests that were acted on, by what they are.

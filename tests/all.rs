@@ -13,6 +13,7 @@ mod letters;
 mod patience;
 mod receipts;
 mod refunds;
+mod register;
 mod schema;
 mod setup;
 mod shop;

@@ -3,7 +3,8 @@
 
 use crate::config::{self, Config, Device, Role, Tunnel};
 use crate::domain::order::Tender;
-use crate::drivers::{Build, Cloud, Pos, Setup, Terminal, WebhookScheme};
+use crate::drivers::{Build, Cloud, Fiscal, NoVault, Pos, Setup, Terminal, WebhookScheme};
+use crate::flows::fiscal as fiscal_flow;
 use crate::flows::{FiscalRules, Issuer, Rules, ServiceCharge, Station, print, reconcile};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
@@ -19,7 +20,7 @@ use crate::workers::courier::{self, Bot, Dialect};
 use crate::workers::pos::Counter;
 use crate::workers::vault::LedgerVault;
 use crate::workers::writer::{self, Writer};
-use crate::workers::{Office, cloud, display, maintenance, pos, printer, terminal};
+use crate::workers::{Office, cloud, display, fiscal, maintenance, pos, printer, terminal};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -117,7 +118,8 @@ impl Daemon {
             std::fs::create_dir_all(folder).map_err(|cause| StartFault::Machine { what: what(), cause })?;
         }
         let lock = OneDaemon::take(&config.ledger)?;
-        let rules = rules(config);
+        let mut rules = rules(config);
+        rules.fiscal.is_test = is_test_register(config, &machine.clock).map_err(StartFault::Config)?;
         let (writer, queue) = Writer::pair();
         let mut ledger = Ledger::open(&config.ledger, &machine.ids, machine.gate.clone())?;
         if let Some(label) = ledger.view().last_label()? {
@@ -132,6 +134,13 @@ impl Daemon {
         if stranded > 0 {
             warn!(stranded, "papers wait for printers that the configuration does not name: a person is asked");
         }
+        let unowned = ledger.decide(machine.clock.wall(), |tx| fiscal_flow::without_register(tx, &rules))?;
+        if unowned > 0 {
+            warn!(
+                unowned,
+                "documents wait for a cash register that the configuration does not name: a person is asked"
+            );
+        }
         let installation = format!("kassad-{}", ledger.shop());
         let (hand, stop) = Stop::pair();
         let (end, ended) = Stop::pair();
@@ -143,7 +152,7 @@ impl Daemon {
         let thread = writer_thread(ledger, queue, machine.clock.clone(), changes)?;
         let spawner = spawner(ended);
         let mut workers = JoinSet::new();
-        let faces = Arc::new(devices.start(&office, &spawner, &mut workers));
+        let faces = Arc::new(devices.start(&office, &spawner, &mut workers, &machine.ids));
         let addresses = (address(&public)?, address(&local)?);
         let clock = machine.clock.clone();
         let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
@@ -327,6 +336,21 @@ fn fiscal_rules(fiscal: &config::FiscalConfig) -> FiscalRules {
     }
 }
 
+/// Whether the cash register is a test register, by its driver's word.
+fn is_test_register(config: &Config, clock: &Clock) -> Result<bool, config::Fault> {
+    let Some(device) = config.fiscal.as_ref().and_then(|fiscal| fiscal.device.as_ref()) else { return Ok(false) };
+    let setup = config.setup(device, Arc::new(NoVault), "", 0, clock)?;
+    match device.kind.build {
+        Build::Fiscal(build) => {
+            let bad = |cause: crate::drivers::BadSetup| {
+                fault(device, cause.key, &cause.problem, "see the example configuration")
+            };
+            Ok(build(&setup).map_err(bad)?.abilities().is_test)
+        }
+        Build::Terminal(_) | Build::Cloud(..) | Build::Pos(_) | Build::Printer(_) | Build::Display(_) => Ok(false),
+    }
+}
+
 fn has_drawer(printer: &Device) -> bool {
     printer.keys.get("drawer") == Some(&crate::drivers::Value::Flag(true))
 }
@@ -336,6 +360,7 @@ struct Devices {
     terminals: Vec<(String, Box<dyn Terminal>)>,
     clouds: Vec<(String, Arc<dyn Cloud>, Door)>,
     pos: Option<(String, Arc<dyn Pos>, Duration)>,
+    register: Option<(String, Arc<dyn Fiscal>)>,
     printers: Vec<printer::Printer>,
     displays: Vec<(String, Address, crate::drivers::display::Panel, Option<String>)>,
     bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
@@ -352,6 +377,7 @@ impl Devices {
             terminals: Vec::new(),
             clouds: Vec::new(),
             pos: None,
+            register: None,
             printers: Vec::new(),
             displays: Vec::new(),
             bots: Vec::new(),
@@ -371,6 +397,9 @@ impl Devices {
         }
         if let Some(pos) = &config.pos {
             devices.add(&pos.device, &setup(&pos.device)?, Some(Duration::from_secs(u64::from(pos.poll_s))))?;
+        }
+        if let Some(device) = config.fiscal.as_ref().and_then(|fiscal| fiscal.device.as_ref()) {
+            devices.add(device, &setup(device)?, None)?;
         }
         for bot in &config.bots {
             devices.add_bot(bot, config.bot_secrets(bot)?)?;
@@ -392,8 +421,9 @@ impl Devices {
             Build::Pos(build) => {
                 self.pos = Some((name, build(setup).map_err(bad)?, poll.unwrap_or(Duration::from_secs(5))))
             }
+            Build::Fiscal(build) => self.register = Some((name, build(setup).map_err(bad)?)),
             // Their sections say more than every device's: see `add_printer` and `add_display`.
-            Build::Printer(_) | Build::Display(_) | Build::Fiscal(_) => {}
+            Build::Printer(_) | Build::Display(_) => {}
         }
         Ok(())
     }
@@ -451,7 +481,7 @@ impl Devices {
     }
 
     /// Hires a worker for each, and gives the faces what they need to know.
-    fn start(self, office: &Office, spawner: &Spawner, workers: &mut JoinSet<String>) -> Faces {
+    fn start(self, office: &Office, spawner: &Spawner, workers: &mut JoinSet<String>, ids: &Ids) -> Faces {
         let mut ways: Vec<Way> = Vec::new();
         let mut doors = BTreeMap::new();
         for (name, driver) in self.terminals {
@@ -482,6 +512,10 @@ impl Devices {
             hire(workers, &format!("pos {name}"), pos::run(counter.clone(), name, Some(poll)));
             counter
         });
+        if let Some((name, driver)) = self.register {
+            office.devices.set(&name, "fiscal", "unknown", "", "");
+            hire(workers, &format!("cash register {name}"), fiscal::run(office.clone(), name, driver, ids.clone()));
+        }
         let mut bots = Vec::new();
         for (access, hears) in self.bots {
             let name = access.name.clone();

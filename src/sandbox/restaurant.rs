@@ -173,6 +173,13 @@ impl Shop {
             self.world.bot_url(),
             self.world.poster_base(),
         );
+        text += &format!(
+            "[fiscal]\nname = \"kassa\"\nkind = \"webkassa\"\naddress = \"{}\"\napi_key_file = \"webkassa.key\"\n\
+             login = \"{SANDBOX_SECRET}\"\npassword_file = \"webkassa.password\"\ncashbox = \"{}\"\nvat = \"16\"\n\
+             external = [\"kaspi_invoice\"]\nissued_by = \"AiPay\"\n\n",
+            self.world.webkassa_base(),
+            WebkassaOptions::default().cashbox,
+        );
         for (printer, address) in &self.printers {
             let roles = if printer.name() == "receipt" { "roles = [\"receipt\"]\n" } else { "" };
             text += &format!(

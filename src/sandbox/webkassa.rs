@@ -12,7 +12,6 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use serde_json::{Value, json as object};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +46,8 @@ pub const SHIFT_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const AUTONOMOUS_MAX: Duration = Duration::from_secs(72 * 3600);
 /// How often a call looks whether the caller before it hung up: a closed line is noticed within these turns.
 const LOOKS_MAX: u32 = 200;
+/// How long a caller waits for an answer at most (§1.11): one that was not answered in this time is gone, and its call over.
+const CALLER_PATIENCE: Duration = Duration::from_secs(20);
 /// How many turns a call takes, so that two at once are seen.
 const WORK_TURNS: u32 = 3;
 /// How long the licence of a new cashbox lasts, in milliseconds.
@@ -56,7 +57,7 @@ const LICENCE_MS: i64 = 365 * 24 * 3_600_000;
 pub struct Webkassa {
     gate: Gate,
     ground: Ground,
-    stage: Arc<AtomicU8>,
+    desk: Arc<Mutex<Desk>>,
     state: Mutex<Office>,
 }
 
@@ -114,19 +115,43 @@ const CALLS: [(&str, Call, &str); 16] = [
     ("/api/v4/references/refunits", Call::Units, "units"),
 ];
 
-/// Nobody is at the cashbox.
-const FREE: u8 = 0;
-/// A call is being worked on.
-const WORKING: u8 = 1;
-/// A call is done, and its caller still waits for the answer.
-const ANSWERING: u8 = 2;
+/// Who is at the cashbox: one call at a time.
+#[derive(Debug, Default)]
+struct Desk {
+    /// Which call it is, counted.
+    number: u64,
+    stage: AtDesk,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum AtDesk {
+    #[default]
+    Nobody,
+    /// A call is being worked on.
+    Working,
+    /// A call is done, and its caller still waits for the answer.
+    Answering(Monotonic),
+}
 
 /// The turn of one call at the cashbox; it ends when the caller has its answer or hangs up.
-struct Turn(Arc<AtomicU8>);
+struct Turn {
+    desk: Arc<Mutex<Desk>>,
+    number: u64,
+}
+
+impl Turn {
+    fn set(&self, stage: AtDesk) {
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        // A caller that was given up has no say any more.
+        if desk.number == self.number {
+            desk.stage = stage;
+        }
+    }
+}
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.store(FREE, Ordering::SeqCst);
+        self.set(AtDesk::Nobody);
     }
 }
 
@@ -145,7 +170,7 @@ impl Webkassa {
         Arc::new(Webkassa {
             gate: Gate::new("webkassa", ground),
             ground: ground.clone(),
-            stage: Arc::default(),
+            desk: Arc::default(),
             state: Mutex::new(office),
         })
     }
@@ -269,19 +294,33 @@ impl Webkassa {
     /// Takes the turn at the cashbox; none while another call runs. A caller that was answered late may have hung up: that is looked for.
     async fn enter(&self) -> Option<Turn> {
         for _ in 0..LOOKS_MAX {
-            match self.stage.compare_exchange(FREE, WORKING, Ordering::SeqCst, Ordering::SeqCst) {
-                Ok(_) => {
-                    let turn = Turn(Arc::clone(&self.stage));
+            match self.step_up() {
+                Ok(turn) => {
                     for _ in 0..WORK_TURNS {
                         tokio::task::yield_now().await;
                     }
                     return Some(turn);
                 }
-                Err(ANSWERING) => tokio::task::yield_now().await,
-                Err(_) => return None,
+                Err(AtDesk::Answering(_)) => tokio::task::yield_now().await,
+                Err(AtDesk::Nobody | AtDesk::Working) => return None,
             }
         }
         None
+    }
+
+    fn step_up(&self) -> Result<Turn, AtDesk> {
+        let now = self.ground.clock.now();
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_free = match desk.stage {
+            AtDesk::Nobody => true,
+            AtDesk::Working => false,
+            AtDesk::Answering(since) => now.since(since) >= CALLER_PATIENCE,
+        };
+        if !is_free {
+            return Err(desk.stage);
+        }
+        *desk = Desk { number: desk.number + 1, stage: AtDesk::Working };
+        Ok(Turn { desk: Arc::clone(&self.desk), number: desk.number })
     }
 
     async fn answer(&self, call: Call, ask: &Ask, fault: Option<Fault>, held: &Mutex<Option<Turn>>) -> Response {
@@ -304,7 +343,7 @@ impl Webkassa {
         let answer = self.told(self.dispatch(call, ask, &body));
         // Nobody waits for an answer that never comes: the turn is over.
         if !matches!(fault, Some(Fault::Stall | Fault::LoseReply)) {
-            self.stage.store(ANSWERING, Ordering::SeqCst);
+            turn.set(AtDesk::Answering(self.ground.clock.now()));
             *held.lock().unwrap_or_else(PoisonError::into_inner) = Some(turn);
         }
         answer

@@ -361,12 +361,21 @@ async fn a_caller_whose_answer_never_comes_may_ask_again() {
         assert_eq!(shop.code(CHECK, sale(key, 500, 0)).await, 14, "{key}");
     }
     assert!(shop.violations().is_empty(), "{:?}", shop.violations());
+    shop.webkassa().faults().once("check", Fault::Slow(HOUR));
+    let forgotten = shop.ask(CHECK, sale("forgotten", 500, 0));
+    tokio::pin!(forgotten);
+    tokio::select! {
+        _ = &mut forgotten => panic!("answered"),
+        () = shop.webkassa().until(|webkassa| webkassa.receipts().len() == 3) => {}
+    }
+    shop.clock.advance(super::CALLER_PATIENCE);
+    assert_eq!(shop.code(CHECK, sale("forgotten", 500, 0)).await, 14, "no caller waits that long");
     shop.webkassa().faults().once("check", Fault::Stall);
     let stalled = shop.ask(CHECK, sale("held", 500, 0));
     tokio::pin!(stalled);
     tokio::select! {
         _ = &mut stalled => panic!("answered"),
-        () = shop.webkassa().until(|webkassa| webkassa.receipts().len() == 3) => {}
+        () = shop.webkassa().until(|webkassa| webkassa.receipts().len() == 4) => {}
     }
     assert_eq!(shop.code(CHECK, sale("held", 500, 0)).await, 14, "a stalled call does not count as running");
     assert!(shop.violations().is_empty(), "{:?}", shop.violations());

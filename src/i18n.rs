@@ -112,8 +112,8 @@ const TABLE: &[Row] = &[
     // the cash register's service
     ("fiscal_bill", "Чектің сомалары сәйкес емес немесе дерегі жетіспейді: орнатушыға хабарлаңыз", "Суммы чека не сходятся, или не хватает данных: сообщите установщику",
         "The sums of the receipt do not agree, or data is missing: tell the installer"),
-    ("fiscal_login", "Webkassa логинді қабылдамады: кассирдің логині мен құпиясөзін тексеріңіз", "Webkassa не принимает вход: проверьте логин и пароль кассира",
-        "Webkassa does not accept the login: check the cashier's login and password"),
+    ("fiscal_login", "Webkassa кіргізбейді: кассирдің логинін, құпиясөзін және жүйе кілтін тексеріңіз", "Webkassa не принимает вход: проверьте логин и пароль кассира и системный ключ",
+        "Webkassa does not accept the login: check the cashier's login and password, and the system key"),
     ("fiscal_key", "Webkassa кіруге рұқсат бермеді: api_key_file кілтін тексеріңіз", "Webkassa закрывает доступ: проверьте ключ api_key_file",
         "Webkassa denies access: check the key in api_key_file"),
     ("fiscal_rights", "Кассирдің құқығы жетпейді: Webkassa кабинетінде беріңіз", "Кассиру не хватает прав: дайте их в кабинете Webkassa",

@@ -5,13 +5,14 @@
 use escpos::driver::Driver;
 use escpos::printer::Printer as Crate;
 use escpos::utils::{CashDrawer, PageCode, Protocol};
+use kassad::domain::fiscal::{PrintKind, PrintLine};
 use kassad::domain::paper::{Document, Imprint, Receipt, TicketKind};
 use kassad::drivers::printer::layout::{self, Item, Style};
 use kassad::drivers::printer::status::{self, Paper as Roll, Question, Trouble};
 use kassad::drivers::printer::{Buzzer, Cut, Drawer, Letters, Profile, QrForm, Way, render, samples};
 use kassad::host::clock::Clock;
 use kassad::host::tasks::{Stop, StopHand};
-use kassad::sandbox::printer::{Printer, State};
+use kassad::sandbox::printer::{Model, Printer, State, picture_of};
 use kassad::transport::Loss;
 use kassad::transport::address::Address;
 use kassad::transport::wire::{Limits, Wire};
@@ -44,6 +45,11 @@ fn ticket(kind: TicketKind) -> Document {
 }
 
 const FIRST: Imprint = Imprint { job: 42, copy: 1, instead_of: None };
+/// Papers of a cash register by their names: what a picture is kept of.
+fn is_fiscal(name: &str) -> bool {
+    name.starts_with("fiscal")
+}
+
 const SECOND: Imprint = Imprint { job: 42, copy: 2, instead_of: None };
 
 /// Every kind of document, and what is added to one that comes again.
@@ -51,6 +57,7 @@ fn papers() -> Vec<(String, Document, Imprint)> {
     let elsewhere = Imprint { instead_of: Some("Бар".to_owned()), ..SECOND };
     let mut papers: Vec<_> = samples().into_iter().map(|(name, document)| (name, document, FIRST)).collect();
     papers.push(("receipt-repeat".to_owned(), receipt(), SECOND));
+    papers.push(("fiscal-later-repeat".to_owned(), sample("fiscal-later"), SECOND));
     papers.push(("ticket-elsewhere".to_owned(), ticket(TicketKind::New), elsewhere));
     papers
 }
@@ -62,6 +69,10 @@ fn plain_papers() -> Vec<(String, Document, Imprint)> {
     for (name, document, _) in &mut papers {
         if name == "receipt" {
             *document = receipt();
+        }
+        if let Document::Fiscal(receipt) = document {
+            receipt.registered.lines.retain(|line| line.kind != PrintKind::Qr);
+            (receipt.registered.qr, receipt.registered.register.site) = (String::new(), String::new());
         }
     }
     papers
@@ -84,6 +95,46 @@ fn check(name: &str, now: &str) {
     }
     let golden = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(golden == now, "{name} changed; look, then KASSAD_BLESS=1.\n--- golden\n{golden}\n--- now\n{now}");
+}
+
+/// A picture of one bit a dot: its width, its height, whether each dot is dark.
+type Dots = (u32, u32, Vec<bool>);
+
+fn dots(png: &[u8]) -> Dots {
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut dots = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut dots).unwrap();
+    (info.width, info.height, dots.iter().map(|dot| *dot < 0x80).collect())
+}
+
+fn of_one_bit((width, height, dark): &Dots) -> Vec<u8> {
+    let across = *width as usize;
+    let row = |row: &[bool]| -> Vec<u8> {
+        let byte = |eight: &[bool]| (0..8).fold(0, |byte, at| byte << 1 | u8::from(!eight.get(at).unwrap_or(&false)));
+        row.chunks(8).map(byte).collect()
+    };
+    let bytes: Vec<u8> = dark.chunks(across).flat_map(row).collect();
+    let mut picture = Vec::new();
+    let mut encoder = png::Encoder::new(&mut picture, *width, *height);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::One);
+    encoder.set_compression(png::Compression::High);
+    encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+    picture
+}
+
+/// The paper as the sandbox printer burns it, dot by dot.
+fn check_picture(name: &str, bytes: &[u8], columns: &str) {
+    let (_, now, faults) = picture_of(bytes, Model::standard(columns.parse().unwrap()));
+    assert_eq!(faults, Vec::<String>::new(), "{name}");
+    let (path, now) = (folder().join(name), dots(&now));
+    if std::env::var_os("KASSAD_BLESS").is_some() {
+        std::fs::write(&path, of_one_bit(&now)).unwrap();
+    }
+    let golden = std::fs::read(&path).map(|golden| dots(&golden)).unwrap_or_default();
+    assert!(golden == now, "{name} changed; KASSAD_BLESS=1, then look at it");
 }
 
 /// Each row behind its looks: Wide, Tall, Bold, Inverse; a code and a sample of another way say what they are.
@@ -129,13 +180,20 @@ fn papers_are_as_they_were() {
         for (name, document, imprint) in papers() {
             let items = layout::layout(&document, &imprint, &profile);
             check(&format!("{name}-{columns}.txt"), &annotated(&items, profile.columns));
-            check(&format!("{name}-{columns}.hex"), &hex(&render(&document, &imprint, &profile)));
+            // The dots of a code are in the pictures; its bytes are kept as the printer's own command.
+            let form = if is_fiscal(&name) { QrForm::Native } else { profile.qr };
+            let bytes = Profile { qr: form, ..profile.clone() };
+            check(&format!("{name}-{columns}.hex"), &hex(&render(&document, &imprint, &bytes)));
             count += 2;
+            if is_fiscal(&name) {
+                check_picture(&format!("{name}-{columns}.png"), &render(&document, &imprint, &profile), columns);
+                count += 1;
+            }
         }
     }
     let raster = Profile { way: Way::Raster, ..Profile::narrow(Letters::Pc866) };
     check("ticket-cancel-32-raster.hex", &hex(&render(&ticket(TicketKind::Cancel), &FIRST, &raster)));
-    assert_eq!((count, std::fs::read_dir(folder()).unwrap().count()), (44, 45));
+    assert_eq!((count, std::fs::read_dir(folder()).unwrap().count()), (140, 141));
 }
 
 #[test]
@@ -149,6 +207,134 @@ fn a_repeat_says_so_first_and_everything_else_is_the_same() {
             let text = layout::text(&second[..head], profile.columns);
             assert!(text.contains("ПОВТОР") && text.contains("ТАЛАУ №2"), "{text}");
         }
+    }
+}
+
+// ---- papers of a cash register
+
+/// A paper as one text of single spaces, so that no break of a line hides a word.
+fn whole(document: &Document, profile: &Profile) -> String {
+    let text = layout::text(&layout::layout(document, &FIRST, profile), profile.columns);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn every_width() -> Vec<Profile> {
+    let raster = |profile| Profile { way: Way::Raster, ..profile };
+    let columns = [24, 32, 42, 48, 56, 64];
+    columns.map(|columns| raster(Profile { columns, dots: 12 * columns, ..Profile::wide(Letters::Kz1048) })).into()
+}
+
+#[test]
+fn f26_only_a_paper_with_a_sign_calls_itself_a_fiscal_receipt() {
+    let (mut with, mut without) = (0, 0);
+    for profile in every_width() {
+        for (name, document) in samples() {
+            let text = whole(&document, &profile);
+            let is_titled = text.to_uppercase().contains("ФИСКАЛЬНЫЙ ЧЕК") || text.contains("ФИСКАЛДЫ ЧЕК");
+            if let Document::Fiscal(receipt) = &document {
+                assert!(is_titled && text.contains(&format!("ФП: {} ", receipt.registered.sign)), "{name}: {text}");
+                with += 1;
+            } else if is_fiscal(&name) {
+                assert!(!is_titled && !text.contains("ФП:"), "{name}: {text}");
+                without += 1;
+            }
+        }
+    }
+    assert_eq!((with, without), (60, 30));
+}
+
+#[test]
+fn f26_a_notice_says_in_two_languages_that_it_is_no_receipt_and_how_to_get_one() {
+    for profile in every_width() {
+        for name in ["fiscal-notice", "fiscal-notice-refund"] {
+            let text = whole(&sample(name), &profile);
+            for words in ["БҰЛ ЧЕК ЕМЕС", "ЭТО НЕ ЧЕК", "байланыс жоқ", "Нет связи", " 417 ", "№ 1950", "14159"]
+            {
+                assert!(text.contains(words), "{name}, {words}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sale_never_says_return_and_a_return_always_does() {
+    for profile in every_width() {
+        for (name, document) in samples().into_iter().filter(|(name, _)| is_fiscal(name)) {
+            assert_eq!(whole(&document, &profile).contains("ВОЗВРАТ"), name.contains("refund"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_first_number_behind_a_sign_and_a_space_is_that_of_the_order() {
+    for profile in every_width() {
+        for (name, document) in samples().into_iter().filter(|(_, document)| matches!(document, Document::Fiscal(_))) {
+            let text = whole(&document, &profile);
+            let (_, after) = text.split_once("№ ").unwrap();
+            assert!(after.starts_with("1950 "), "{name}: {text}");
+        }
+    }
+}
+
+#[test]
+fn f29_a_paper_of_a_test_register_is_barred_at_both_ends() {
+    for profile in every_width() {
+        for (name, mut document) in samples().into_iter().filter(|(name, _)| is_fiscal(name)) {
+            match &mut document {
+                Document::Fiscal(receipt) => receipt.is_test = true,
+                Document::Notice(notice) => notice.is_test = true,
+                Document::Shift(paper) => paper.is_test = true,
+                Document::Cash(slip) => slip.is_test = true,
+                Document::Receipt(_)
+                | Document::Ticket(_)
+                | Document::Refund(_)
+                | Document::Slip(_)
+                | Document::Report(_)
+                | Document::Drawer
+                | Document::Test(_) => panic!("{name} is no paper of a register"),
+            }
+            let items = layout::layout(&document, &FIRST, &profile);
+            let is_bar = |item: &&Item| matches!(item, Item::Line(line) if line.style == Style::BIG.inverted() && line.text.trim() == "ТЕСТ");
+            let bars = if matches!(document, Document::Fiscal(_)) { 3 } else { 2 };
+            assert_eq!(items.iter().filter(is_bar).count(), bars, "{name}");
+            assert!(is_bar(&items.first().unwrap()), "{name}");
+            let last = items.iter().rposition(|item| is_bar(&item)).unwrap();
+            let below = layout::text(&items[last + 1..], profile.columns);
+            assert!(below.contains("печать") && !below.contains("ФП"), "{name}: {below}");
+            assert!(whole(&document, &profile).contains("это не чек"), "{name}");
+        }
+    }
+}
+
+/// What a register left out is added where the law wants it: the sign, the autonomous mark, the code.
+#[test]
+fn what_the_law_wants_and_the_register_left_out_is_added() {
+    let Document::Fiscal(mut receipt) = sample("fiscal-autonomous") else { unreachable!() };
+    let is_wanted = |line: &PrintLine| {
+        line.kind == PrintKind::Text && !line.value.contains("21504170044") && !line.value.contains("втоном")
+    };
+    receipt.registered.lines.retain(is_wanted);
+    for profile in every_width() {
+        let items = layout::layout(&Document::Fiscal(receipt.clone()), &FIRST, &profile);
+        let codes: Vec<&Item> = items.iter().filter(|item| matches!(item, Item::Code(_))).collect();
+        let [Item::Code(code)] = codes.as_slice() else { panic!("{codes:?}") };
+        assert_eq!(code.text, receipt.registered.qr);
+        // 25 mm at 203 dpi, where the paper has them.
+        assert!(code.picture().unwrap().width() >= 200, "{code:?}");
+        let text = whole(&Document::Fiscal(receipt.clone()), &profile);
+        assert!(text.contains("ФП: 2150417004417") && text.contains("Автономный режим"), "{text}");
+        assert!(text.contains("ФИСКАЛЬНЫЙ ЧЕК [QR"), "{text}");
+    }
+}
+
+#[test]
+fn a_receipt_names_who_issues_the_fiscal_one() {
+    let Document::Receipt(plain) = receipt() else { unreachable!() };
+    let named = Document::Receipt(Receipt { issuer: "Kaspi".to_owned(), ..plain.clone() });
+    for profile in every_width() {
+        let text = whole(&named, &profile);
+        assert!(text.contains("Фискалдық чекті Kaspi береді Фискальный чек выдаёт Kaspi"), "{text}");
+        assert!(!whole(&Document::Receipt(plain.clone()), &profile).contains("Kaspi береді"));
     }
 }
 

@@ -62,7 +62,7 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
         ..AutoGuest::default()
     });
     let options = ShopOptions {
-        ports: Ports { control: 8810, aipay: 8812, poster: 8813, bot: 9000, terminal: 8811 },
+        ports: Ports { control: 8810, aipay: 8812, poster: 8813, webkassa: 8814, bot: 9000, terminal: 8811 },
         printers: [9101, 9102, 9103],
         terminals: 1,
         guest,

@@ -14,6 +14,8 @@ use std::process::ExitCode;
 
 /// Where the control page is, next to the ports of `config/kassad.toml`.
 const CONTROL_PORT: u16 = 8810;
+/// Where Webkassa is.
+const WEBKASSA_PORT: u16 = 8814;
 
 pub(super) async fn sandbox(config: Option<&Path>) -> ExitCode {
     let config = match config.map(read_config).transpose() {
@@ -35,6 +37,7 @@ pub(super) async fn sandbox(config: Option<&Path>) -> ExitCode {
     say(&format!("control page  {}", shop.world.control_url()));
     say(&format!("AiPay         {}   key and webhook secret: {SANDBOX_SECRET}", shop.world.aipay_base()));
     say(&format!("Poster        {}   token: {SANDBOX_SECRET}", shop.world.poster_base()));
+    say(&format!("Webkassa      {}   key, login and password: {SANDBOX_SECRET}", shop.world.webkassa_base()));
     say(&format!("terminal      {}", shop.world.terminal_base(0).unwrap_or_default()));
     for (printer, address) in &shop.printers {
         say(&format!("printer       tcp://{address}   {}", printer.name()));
@@ -62,6 +65,7 @@ fn options(config: Option<&Config>) -> ShopOptions {
             control: CONTROL_PORT,
             aipay: port(cloud.as_deref(), 8812),
             poster: port(pos.as_deref(), 8813),
+            webkassa: WEBKASSA_PORT,
             bot: port(bot.as_deref(), 9000),
             terminal: port(terminal.as_deref(), 8811),
         },

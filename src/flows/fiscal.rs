@@ -15,7 +15,7 @@ use crate::domain::time::Wall;
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::fiscal::{Act, Change, FiscalRow, Mark, NewFiscal, State};
 use crate::ledger::orders::{Closing, OrderRow};
-use crate::ledger::outbox::{JobKind, JobState, NewJob};
+use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
 use crate::ledger::questions::{NewQuestion, QuestionRow};
 use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, Tx, View, refused};
@@ -79,7 +79,15 @@ pub enum Ready {
 
 /// Whether the receipt of a payment is ours to make.
 fn is_ours(rules: &FiscalRules, row: &AttemptRow) -> bool {
-    rules.register.is_some() && rules.issuer(row.tender) == Issuer::Register
+    rules.register.is_some() && rules.issuer(row.tender) == Issuer::Register && row.attempt.state == Paid::Paid
+}
+
+/// The same, less what came out on our own paper before there was a register: its guest has gone.
+fn is_to_register(rules: &FiscalRules, row: &AttemptRow, jobs: &[JobRow]) -> bool {
+    let covers = |job: &JobRow| {
+        job.created > row.changed || (job.created == row.changed && job.attempt.is_some_and(|last| row.id <= last))
+    };
+    is_ours(rules, row) && !jobs.iter().any(|job| job.document == "receipt" && covers(job))
 }
 
 /// Whether any payment of an order is registered by us: then the register's paper is the guest's.
@@ -87,12 +95,8 @@ pub fn is_registered_here(view: &View<'_>, rules: &Rules, order: OrderId) -> Res
     if !view.fiscal_of_order(order)?.is_empty() {
         return Ok(true);
     }
-    // What came out as our own paper before there was a register stays so.
-    if view.jobs_of(order)?.iter().any(|job| job.document == "receipt") {
-        return Ok(false);
-    }
-    let rows = view.attempts_of_order(order)?;
-    Ok(rows.iter().any(|row| row.attempt.state == Paid::Paid && is_ours(&rules.fiscal, row)))
+    let (rows, jobs) = (view.attempts_of_order(order)?, view.jobs_of(order)?);
+    Ok(rows.iter().any(|row| is_to_register(&rules.fiscal, row, &jobs)))
 }
 
 /// What the newest receipt says the order was paid in full with; zero when there is none.
@@ -109,53 +113,58 @@ pub fn meant(row: &FiscalRow) -> Result<Meant, Fault> {
     Ok(serde_json::from_str(&row.bill)?)
 }
 
-struct Books<'b> {
-    order: &'b OrderRow,
-    /// Payments that we register, with what stayed of each and what is on record of it.
-    payments: Vec<(AttemptRow, Tiyn, Tiyn)>,
-    /// What stayed of payments that others register, or nobody.
-    elsewhere: Tiyn,
+/// A payment that we register.
+struct Payment {
+    row: AttemptRow,
+    /// What stayed of it.
+    stayed: Tiyn,
+    /// What is on record of it.
+    known: Tiyn,
+    /// What of it pays the order: what came on top, late or twice, is the guest's.
+    counts: Tiyn,
 }
 
-fn books<'b>(tx: &Tx<'_>, rules: &Rules, order: &'b OrderRow) -> Result<Books<'b>, Fault> {
+/// The payments of an order that we register, in the order in which they pay it.
+fn payments(tx: &Tx<'_>, rules: &Rules, order: &OrderRow) -> Result<Vec<Payment>, Fault> {
     let mut rows = tx.attempts_of_order(order.id)?;
     rows.retain(|row| row.attempt.state == Paid::Paid);
     rows.sort_by_key(|row| (row.attempt.late, row.id));
-    let (mut payments, mut elsewhere) = (Vec::new(), Tiyn::ZERO);
+    let (mut payments, mut left) = (Vec::new(), order.snapshot.due);
+    let jobs = tx.jobs_of(order.id)?;
     for row in rows {
         let paid = row.attempt.evidence.as_ref().map_or(Tiyn::ZERO, |evidence| evidence.amount);
         let stayed = Tiyn(paid.0.saturating_sub(refund::returned(tx, row.id)?.0).max(0));
-        let on_record = tx.fiscal_share(row.id)?;
-        if is_ours(&rules.fiscal, &row) || on_record > Tiyn::ZERO {
-            payments.push((row, stayed, on_record));
-        } else {
-            elsewhere = Tiyn(elsewhere.0 + stayed.0);
+        let (known, counts) = (tx.fiscal_share(row.id)?, stayed.min(left));
+        left = Tiyn(left.0 - counts.0);
+        if is_to_register(&rules.fiscal, &row, &jobs) || known > Tiyn::ZERO {
+            payments.push(Payment { row, stayed, known, counts });
         }
     }
-    Ok(Books { order, payments, elsewhere })
+    Ok(payments)
 }
 
-/// The order is paid, in full or for good: its receipt is written down, once; a total that grew afterwards gets one for the rest.
-pub fn sell(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, is_full: bool) -> Result<(), Fault> {
-    let Some(register) = rules.fiscal.register.clone() else { return Ok(()) };
-    let books = books(tx, rules, order)?;
-    let on_record: i64 = books.payments.iter().map(|(_, stayed, known)| stayed.min(known).0).sum();
-    let mut room = (order.snapshot.due.0 - on_record - books.elsewhere.0).max(0);
+/// The order is paid, in full or for good: its receipt is written down, once; a total that grew afterwards gets one for the rest. Returns
+/// whether the register's receipts are all that the guest needs: not where the rest was paid in a way that others register.
+pub fn sell(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, is_full: bool) -> Result<bool, Fault> {
+    let Some(register) = rules.fiscal.register.clone() else { return Ok(false) };
+    let payments = payments(tx, rules, order)?;
+    let on_record: i64 = payments.iter().map(|one| one.stayed.min(one.known).0).sum();
+    let mut room = (order.snapshot.due.0 - on_record).max(0);
     let mut shares: Vec<(&AttemptRow, Tiyn)> = Vec::new();
-    for (row, stayed, known) in books.payments.iter().filter(|(row, _, _)| is_ours(&rules.fiscal, row)) {
-        let amount = (stayed.0 - known.0).clamp(0, room);
+    for one in payments.iter().filter(|one| rules.fiscal.issuer(one.row.tender) == Issuer::Register) {
+        let amount = (one.counts.0 - one.known.0).clamp(0, room);
         if amount > 0 {
-            shares.push((row, Tiyn(amount)));
+            shares.push((&one.row, Tiyn(amount)));
             room -= amount;
         }
     }
-    let Some((last, _)) = shares.last() else { return Ok(()) };
+    let Some((last, _)) = shares.last() else { return Ok(full(tx, order.id)? >= order.snapshot.due) };
     let bill = sale(tx, rules, order, &shares)?;
     if bill.check().is_err() {
         // Less than a tenge in cash: there is nothing that a register could take.
-        return Ok(());
+        return Ok(full(tx, order.id)? >= order.snapshot.due);
     }
-    let evidence = books.payments.iter().map(|(row, _, _)| settle::payment_line(row)).collect();
+    let evidence = payments.iter().map(|one| settle::payment_line(&one.row)).collect();
     let full = if is_full { order.snapshot.due } else { Tiyn::ZERO };
     let meant = Meant { full, evidence, at: last.changed, reference: last.reference.0.clone(), bill };
     let shares: Vec<(AttemptId, Tiyn)> = shares.iter().map(|(row, amount)| (row.id, *amount)).collect();
@@ -167,8 +176,8 @@ pub fn sell(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, is_full: bool) -> Resu
         total: meant.bill.total,
         bill: serde_json::to_string(&meant)?,
         shares: &shares,
-    })
-    .map(drop)
+    })?;
+    Ok(true)
 }
 
 /// The bill of a sale: the whole order, what it grew by, or a share of it.
@@ -198,11 +207,10 @@ fn way(rules: &FiscalRules, row: &AttemptRow, amount: Tiyn) -> Share {
 /// Money of an order went back: what is on record of a payment and did not stay is returned, receipt by receipt. Returns whether any
 /// document was written down: then the register's paper goes with the money.
 pub fn give_back(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, back: &RefundRow) -> Result<bool, Fault> {
-    let books = books(tx, rules, order)?;
     let mut is_written = false;
-    for (row, stayed, known) in &books.payments {
-        let mut left = known.0 - stayed.0;
-        for sale in tx.fiscal_of_order(books.order.id)?.iter().rev().filter(|sale| sale.act == Act::Sale) {
+    for one in payments(tx, rules, order)? {
+        let (row, mut left) = (&one.row, one.known.0 - one.stayed.0);
+        for sale in tx.fiscal_of_order(order.id)?.iter().rev().filter(|sale| sale.act == Act::Sale) {
             let open = open_share(tx, sale, row.id)?;
             let amount = left.min(open.0);
             if amount > 0 {
@@ -274,7 +282,7 @@ pub fn waiting_parts(view: &View<'_>, rules: &Rules, now: Wall) -> Result<Vec<Or
         let order = view.order(id)?;
         let rows = view.attempts_of_order(id)?;
         let is_live = rows.iter().any(|row| row.attempt.state.is_live());
-        let is_some_ours = rows.iter().any(|row| row.attempt.state == Paid::Paid && is_ours(&rules.fiscal, row));
+        let is_some_ours = rows.iter().any(|row| is_ours(&rules.fiscal, row));
         if !is_live && is_some_ours && !settle::was_complete(view, &order)? {
             waiting.push(id);
         }

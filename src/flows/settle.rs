@@ -462,8 +462,8 @@ pub fn receipt(tx: &Tx<'_>, rules: &Rules, order: OrderId) -> Result<(), Fault> 
         // It grew after it was paid: a receipt for the whole would say that nothing is left to collect, to the guest and to `counted`.
         return Ok(());
     }
-    if fiscal::is_registered_here(tx, rules, order.id)? {
-        return fiscal::sell(tx, rules, &order, true);
+    if fiscal::is_registered_here(tx, rules, order.id)? && fiscal::sell(tx, rules, &order, true)? {
+        return Ok(());
     }
     let is_elsewhere = paid.iter().any(|row| rules.fiscal.issuer(row.tender) == Issuer::External);
     let document = Document::Receipt(Receipt {

@@ -159,6 +159,17 @@ pub struct DeliveryView {
     pub is_accepted: bool,
 }
 
+/// A fiscal receipt that the partner issued itself: one per paid invoice, whatever the shop registers elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AiPayReceipt {
+    /// The invoice.
+    pub invoice_id: String,
+    /// The caller's name of it.
+    pub external_id: String,
+    /// Whole tenge.
+    pub amount: i64,
+}
+
 /// The simulated AiPay.
 pub struct AiPay {
     gate: Gate,
@@ -309,6 +320,18 @@ impl AiPay {
     pub fn invoices(&self) -> Vec<InvoiceView> {
         self.sweep();
         self.books().invoices.iter().map(|invoice| invoice.view.clone()).collect()
+    }
+
+    /// The fiscal receipts that the partner issued, oldest first.
+    pub fn receipts(&self) -> Vec<AiPayReceipt> {
+        let books = self.books();
+        let paid = books.invoices.iter().map(|invoice| &invoice.view).filter(|view| view.times_paid > 0);
+        let receipt = |view: &InvoiceView| AiPayReceipt {
+            invoice_id: view.id.clone(),
+            external_id: view.external_id.clone(),
+            amount: view.amount_paid,
+        };
+        paid.map(receipt).collect()
     }
 
     /// All webhooks, oldest first.

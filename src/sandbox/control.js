@@ -49,6 +49,25 @@ function order(o) {
     <ul>${dishes}</ul><div class="sum">${tenge(o.due / 100)}</div>${acts}</div>`;
 }
 
+const PAID = { cash: "наличные", card: "карта", mobile: "мобильный" };
+function fiscal(r) {
+  const back = r.side === "return";
+  const state = r.is_autonomous ? (r.is_uploaded ? "передан" : "автономный") : "у оператора";
+  const paid = r.payments.map(p => `${PAID[p.kind]} ${tenge(p.sum / 100)}`).join(", ") + (r.change ? `, сдача ${tenge(r.change / 100)}` : "");
+  return `<div class="card${back ? " back" : ""}"><span class="tag ${r.is_uploaded ? "good" : "bad"}">${state}</span><b>${back ? "Возврат" : "Продажа"} № ${r.number}</b>
+    <div class="sum">${back ? "−" : ""}${tenge(r.total / 100)}</div><div class="muted">ФП ${safe(r.sign)}${r.times_asked > 1 ? ` · спросили ×${r.times_asked}` : ""}</div>
+    <div class="muted">${safe(r.told_at)} · смена ${r.shift}${r.order_number ? ` · заказ ${safe(r.order_number)}` : ""}</div><div class="muted">${paid}${r.basis ? ` · к чеку ${safe(r.basis)}` : ""}</div></div>`;
+}
+function webkassa(w) {
+  const open = w.shift && !w.shift.closed;
+  const shift = open ? `смена ${w.shift.number} открыта, чеков ${w.shift.receipts}` : "смена закрыта";
+  const acts = button("webkassa/autonomous", { on: !w.is_autonomous }, w.is_autonomous ? "ОФД вернулся" : "ОФД пропал", w.is_autonomous ? "on" : "")
+    + button("webkassa/down", { on: !w.luck.is_down }, w.luck.is_down ? "связь включить" : "связь выключить", w.luck.is_down ? "on" : "")
+    + button("webkassa/expire_tokens", {}, "Токен устарел") + (open ? button("webkassa/z", {}, "Z-отчёт") : "");
+  const cards = w.receipts.map(fiscal).join("") || `<div class="empty">Чеков пока нет.</div>`;
+  return `<div class="row"><span>В кассе ${tenge(w.drawer / 100)}</span><div class="muted">${shift}</div></div><div class="choice">${acts}</div><div class="cards short">${cards}</div>`;
+}
+
 const PAPER = { ok: "исправен", paper_low: "бумага на исходе", paper_out: "нет бумаги", cover_open: "крышка", cutter: "нож", offline: "не на связи", silent: "молчит", off: "выключен" };
 function sheet(p, paper, title) {
   return `<img alt="${title}" loading="lazy" src="/control/printers/${encodeURIComponent(p.name)}/${paper.number}.png"><details><summary class="muted">${title}: текст</summary><pre>${safe(paper.text)}</pre></details>`;
@@ -76,15 +95,17 @@ async function refresh() {
   byId("aipay-auto").checked = s.aipay.auto;
   draw("terminals", s.terminals.map(terminal).join(""));
   draw("orders", s.poster.orders.map(order).join("") || `<div class="empty">В зале пусто. Откройте первый заказ.</div>`);
+  draw("webkassa", webkassa(s.webkassa));
   draw("printers", s.printers.map(printer).join("") || `<div class="empty">Принтеры не подключены.</div>`);
   byId("gallery").hidden = !s.samples.length;
   draw("samples", s.samples.map((title, n) => `<figure><figcaption>${safe(title)}</figcaption><img alt="${safe(title)}" loading="lazy" src="/control/samples/${n}.png"></figure>`).join(""));
   document.querySelectorAll("#modes button").forEach(b => b.classList.toggle("on", b.dataset.mode === s.aipay.mode));
   draw("partners", partner("AiPay", "aipay", [["create", "счёт"], ["get", "чтение"]], s.aipay.luck) + partner("Poster", "poster", [["close", "закрытие"], ["read", "чтение"]], s.poster.luck)
+    + partner("Webkassa", "webkassa", [["check", "чек"], ["z", "Z"]], s.webkassa.luck)
     + s.terminals.map((t, n) => partner(`Терминал ${safe(t.name)}`, "terminal", [["payment", "оплата"], ["status", "статус"]], t.luck, { terminal: n })).join("") + partner("Бот", "bot", [["webhook", "вебхук"]], s.bot.luck));
   draw("deliveries", rows(s.aipay.deliveries, d => `<li>${INVOICE[d.status]} · ${d.invoice_id} <span class="tag ${d.is_accepted ? "good" : "bad"}">${d.answered ?? "нет ответа"} · ${d.tries}</span></li>`));
   draw("events", rows(s.bot.events, e => `<li>${INVOICE[e.status] ?? safe(e.status)} · ${safe(e.external_id)} · ${tenge(e.amount)}</li>`));
-  const all = [s.aipay.luck, s.poster.luck, s.bot.luck, ...s.terminals.map(t => t.luck)].flatMap(l => l.violations);
+  const all = [s.aipay.luck, s.poster.luck, s.webkassa.luck, s.bot.luck, ...s.terminals.map(t => t.luck)].flatMap(l => l.violations);
   draw("violations", rows(all, v => `<li>${safe(v)}</li>`));
 }
 

@@ -8,6 +8,7 @@ use super::gate::{AutoGuest, answer, json, plain, utc_time};
 use super::menu::MENU;
 use super::poster::ByHand;
 use super::terminal::{Product, Terminal};
+use super::webkassa::Webkassa;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -87,6 +88,7 @@ fn state(world: &World) -> Value {
             "base": world.poster_base(), "orders": orders, "menu": MENU,
             "luck": luck(world.poster().faults(), &world.poster().violations()),
         },
+        "webkassa": webkassa_state(world),
         "terminals": terminals,
         "bot": {
             "url": world.bot_url(), "events": newest(world.bot().events()),
@@ -112,6 +114,15 @@ fn terminal_state(terminal: &Terminal) -> Value {
     object!({
         "name": terminal.name(), "screen": terminal.screen(), "operations": newest(terminal.operations()),
         "auto": terminal.has_auto_guest(), "luck": luck(terminal.faults(), &terminal.violations()),
+    })
+}
+
+fn webkassa_state(world: &World) -> Value {
+    let webkassa = world.webkassa();
+    object!({
+        "base": world.webkassa_base(), "receipts": newest(webkassa.receipts()), "moves": newest(webkassa.moves()),
+        "shift": webkassa.shifts().last(), "drawer": webkassa.drawer(), "is_autonomous": webkassa.is_autonomous(),
+        "luck": luck(webkassa.faults(), &webkassa.violations()),
     })
 }
 
@@ -204,6 +215,7 @@ fn perform(world: &World, partner: &str, action: &str, args: &Args) -> Option<Va
     match partner {
         "aipay" => on_aipay(world, action, args),
         "poster" => on_poster(world, action, args),
+        "webkassa" => on_webkassa(world.webkassa(), action, args),
         "terminal" => {
             let place = usize::try_from(args.number("terminal").unwrap_or(0)).ok()?;
             on_terminal(world.terminals().get(place)?, action, args)
@@ -346,6 +358,20 @@ fn on_poster(world: &World, action: &str, args: &Args) -> Option<Value> {
         "remove" => is_done(poster.remove(id)),
         _ => on_luck(poster.faults(), action, args),
     }
+}
+
+fn on_webkassa(webkassa: &Webkassa, action: &str, args: &Args) -> Option<Value> {
+    match action {
+        "autonomous" => webkassa.set_autonomous(args.flag("on")),
+        "expire_tokens" => webkassa.expire_tokens(),
+        "blocked" => webkassa.set_blocked(args.flag("on")),
+        "licensed" => webkassa.set_licensed(args.flag("on")),
+        "data_with_14" => webkassa.set_answers_14_with_data(args.flag("on")),
+        "unknown" => webkassa.answer_unknown_once(args.flag("made")),
+        "z" => return is_done(webkassa.close_shift()),
+        _ => return on_luck(webkassa.faults(), action, args),
+    }
+    Some(Value::Null)
 }
 
 /// Opens the order that was described, or one that a hungry table would order.

@@ -144,6 +144,15 @@ impl Gate {
 
     /// Leads one request through: what goes wrong on the way is decided here, what it does is `apply`.
     pub async fn pass(&self, call: &str, apply: impl Future<Output = Response>) -> Response {
+        self.pass_told(call, |_| apply).await
+    }
+
+    /// The same where what is done needs to know what will go wrong with its answer.
+    pub async fn pass_told<A: Future<Output = Response>>(
+        &self,
+        call: &str,
+        apply: impl FnOnce(Option<Fault>) -> A,
+    ) -> Response {
         self.trip(call, Stage::Received).await;
         let fault = self.faults.draw(call);
         match fault {
@@ -151,7 +160,7 @@ impl Gate {
             Some(Fault::Status(status)) => return plain(status, "the sandbox was told to answer this"),
             Some(Fault::LoseReply | Fault::Garbage | Fault::Truncated | Fault::Slow(_) | Fault::Stall) | None => {}
         }
-        let answer = apply.await;
+        let answer = apply(fault).await;
         self.touch();
         self.trip(call, Stage::Applied).await;
         let answer = match fault {

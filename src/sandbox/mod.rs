@@ -1,6 +1,6 @@
-//! The outside world as real servers on loopback, each speaking its partner's documented protocol strictly: AiPay, Poster, Kaspi
-//! terminals, a bot, and a page to play guest, waiter and bad luck. Used by `kassad demo`, `kassad sandbox`, integrators and the tests.
-//! A partner is a state behind a short lock, a router, and hands for the people around it; it never knows who calls.
+//! The outside world as real servers on loopback, each speaking its partner's documented protocol strictly: AiPay, Poster, Webkassa,
+//! Kaspi terminals, a bot, and a page to play guest, waiter and bad luck. Used by `kassad demo`, `kassad sandbox`, integrators and the
+//! tests. A partner is a state behind a short lock, a router, and hands for the people around it; it never knows who calls.
 
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
@@ -25,6 +25,7 @@ pub mod restaurant;
 pub mod terminal;
 #[cfg(test)]
 mod tests;
+pub mod webkassa;
 pub mod zvt;
 
 use aipay::{AiPay, AiPayOptions};
@@ -34,6 +35,7 @@ use control::PrinterView;
 pub use gate::{AutoGuest, Ground, Stage, Tripwire, serve, serve_partner, serve_partner_over_tls};
 use poster::{Poster, PosterOptions};
 use terminal::{Terminal, TerminalOptions};
+use webkassa::{Webkassa, WebkassaOptions};
 
 /// Ports on 127.0.0.1; 0 lets the system choose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Ports {
     pub aipay: u16,
     /// Poster.
     pub poster: u16,
+    /// Webkassa.
+    pub webkassa: u16,
     /// The bot.
     pub bot: u16,
     /// The first terminal; the next ones follow it.
@@ -59,6 +63,8 @@ pub struct WorldOptions {
     pub aipay: AiPayOptions,
     /// The till software.
     pub poster: PosterOptions,
+    /// The cash register's service.
+    pub webkassa: WebkassaOptions,
     /// The terminals, one per till.
     pub terminals: Vec<TerminalOptions>,
     /// The bot.
@@ -72,6 +78,7 @@ impl Default for WorldOptions {
             ports: Ports::default(),
             aipay: AiPayOptions::default(),
             poster: PosterOptions::default(),
+            webkassa: WebkassaOptions::default(),
             terminals: vec![TerminalOptions::default()],
             bot: BotOptions::default(),
         }
@@ -95,6 +102,7 @@ struct Parts {
     ground: Ground,
     aipay: Arc<AiPay>,
     poster: Arc<Poster>,
+    webkassa: Arc<Webkassa>,
     terminals: Vec<Arc<Terminal>>,
     bot: Arc<Bot>,
     printers: Mutex<Vec<Arc<dyn PrinterView>>>,
@@ -106,6 +114,7 @@ struct Addresses {
     control: SocketAddr,
     aipay: SocketAddr,
     poster: SocketAddr,
+    webkassa: SocketAddr,
     bot: SocketAddr,
     terminals: Vec<SocketAddr>,
 }
@@ -126,6 +135,8 @@ impl World {
         let aipay_at = open(&ground, ports.aipay, aipay.router(), aipay.faults()).await?;
         let poster = Poster::new(&ground, options.poster);
         let poster_at = open(&ground, ports.poster, poster.router(), poster.faults()).await?;
+        let webkassa = Webkassa::new(&ground, options.webkassa);
+        let webkassa_at = open(&ground, ports.webkassa, webkassa.router(), webkassa.faults()).await?;
         let bot = Bot::new(&ground, options.bot);
         let bot_at = open(&ground, ports.bot, bot.router(), bot.faults()).await?;
         let mut terminals = Vec::new();
@@ -137,10 +148,17 @@ impl World {
             terminals_at.push(open_terminal(&ground, port, &terminal, identity).await?);
             terminals.push(terminal);
         }
-        let addresses =
-            Addresses { control: control_at, aipay: aipay_at, poster: poster_at, bot: bot_at, terminals: terminals_at };
+        let addresses = Addresses {
+            control: control_at,
+            aipay: aipay_at,
+            poster: poster_at,
+            webkassa: webkassa_at,
+            bot: bot_at,
+            terminals: terminals_at,
+        };
         let (printers, samples) = (Mutex::default(), Mutex::default());
-        let parts = Parts { ground: ground.clone(), aipay, poster, terminals, bot, printers, samples, addresses };
+        let parts =
+            Parts { ground: ground.clone(), aipay, poster, webkassa, terminals, bot, printers, samples, addresses };
         let world = World(Arc::new(parts));
         ground.spawner.start(serve(control, control::router(world.clone()), ground.stop.clone()));
         Ok(world)
@@ -154,6 +172,11 @@ impl World {
     /// Poster.
     pub fn poster(&self) -> &Arc<Poster> {
         &self.0.poster
+    }
+
+    /// Webkassa.
+    pub fn webkassa(&self) -> &Arc<Webkassa> {
+        &self.0.webkassa
     }
 
     /// The terminals, in the order of the options.
@@ -207,6 +230,11 @@ impl World {
         format!("http://{}/api", self.0.addresses.poster)
     }
 
+    /// Webkassa's base address.
+    pub fn webkassa_base(&self) -> String {
+        format!("http://{}", self.0.addresses.webkassa)
+    }
+
     /// A terminal's address without `/v2`; none when there is no such terminal.
     pub fn terminal_base(&self, place: usize) -> Option<String> {
         let address = self.0.addresses.terminals.get(place)?;
@@ -228,6 +256,7 @@ impl World {
     pub fn set_tripwire(&self, tripwire: Option<Tripwire>) {
         self.0.aipay.set_tripwire(tripwire.clone());
         self.0.poster.set_tripwire(tripwire.clone());
+        self.0.webkassa.set_tripwire(tripwire.clone());
         self.0.bot.set_tripwire(tripwire.clone());
         self.0.terminals.iter().for_each(|terminal| terminal.set_tripwire(tripwire.clone()));
     }

@@ -102,6 +102,10 @@ pub struct OrderView {
     pub payed_card: Tiyn,
     /// The dishes: name and count.
     pub lines: Vec<(String, u32)>,
+    /// `print_fiscal`: 0 no receipt known, 1 registered, 2 given back.
+    pub print_fiscal: u8,
+    /// How many fiscal receipts the register was told to print itself.
+    pub fiscal_prints: u32,
 }
 
 /// The simulated Poster account with its register.
@@ -147,6 +151,7 @@ struct Line {
     changed: Wall,
     modification: u64,
     modifiers: String,
+    print_fiscal: u8,
 }
 
 /// An error code and its text.
@@ -161,6 +166,7 @@ const NO_PRODUCT: Trouble = (41, "Product not found");
 const NO_RECEIPT: Trouble = (42, "Receipt not found");
 const NOT_IN_RECEIPT: Trouble = (43, "Product is not in the receipt");
 const NOT_SAVED: Trouble = (44, "Could not save");
+const NO_LIST: Trouble = (36, "Must be an array");
 const TOO_EARLY: Trouble = (45, "Action time is earlier than the opening of the receipt");
 const MISSING: Trouble = (42, "Variable is missing");
 const BELOW_ZERO: Trouble = (46, "Count is below zero");
@@ -311,7 +317,9 @@ impl Poster {
         if ask.method != if is_write { Method::POST } else { Method::GET } {
             return Err(NO_METHOD);
         }
-        for name in params.keys().filter(|name| !known.contains(&name.as_str())) {
+        // In a form a list is written `products[0][product_id]`.
+        let bare = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
+        for name in params.keys().filter(|name| !known.contains(&bare(name).as_str())) {
             self.gate.complain(format!("unknown parameter {name} in {method}"));
         }
         let params = &params;
@@ -325,6 +333,7 @@ impl Poster {
             "transactions.changeTransactionProductCount" => self.change_count(params),
             "transactions.removeTransactionProduct" => self.remove_product(params),
             "transactions.changeComment" => self.change_comment(params),
+            "transactions.changeFiscalStatus" => self.change_fiscal(params),
             "transactions.closeTransaction" => self.close(params),
             "transactions.removeTransaction" => self.remove_order(params),
             _ => {
@@ -428,6 +437,28 @@ impl Poster {
         Ok(no_error())
     }
 
+    /// Marks goods as registered elsewhere, or as given back; nothing is printed, and marking twice changes nothing.
+    fn change_fiscal(&self, params: &Params) -> Result<Value, Trouble> {
+        let mut account = self.account();
+        account.check_register(params)?;
+        let id = needed(params, "transaction_id")?;
+        let is_return = match text(params, "fiscal_return").unwrap_or_default().as_str() {
+            "" | "false" | "0" => false,
+            "true" | "1" => true,
+            _ => return Err(BAD_VALUE),
+        };
+        let products = listed(params, "products")?;
+        let order = account.find(id).filter(|order| order.view.status != 3).ok_or(NO_ID)?;
+        let mark = if is_return { 2 } else { 1 };
+        // All are looked at before one is marked: half a mark would be worse than none.
+        let places: Vec<usize> = products.iter().map(|one| order.marked(one)).collect::<Result<_, _>>()?;
+        for (_, line) in order.lines.iter_mut().enumerate().filter(|(place, _)| places.contains(place)) {
+            line.print_fiscal = mark;
+        }
+        order.view.print_fiscal = mark;
+        Ok(no_error())
+    }
+
     fn remove_order(&self, params: &Params) -> Result<Value, Trouble> {
         let id = needed(params, "transaction_id")?;
         let mut account = self.account();
@@ -468,6 +499,9 @@ impl Poster {
             return Err(MISSING);
         }
         order.close(paid, u64::try_from(reason).unwrap_or(0), now);
+        if text(params, "print_fiscal").is_some_and(|flag| flag == "1" || flag == "true") {
+            (order.view.fiscal_prints, order.view.print_fiscal) = (order.view.fiscal_prints + 1, 1);
+        }
         Ok(no_error())
     }
 
@@ -534,6 +568,8 @@ impl Account {
             payed_cash: Tiyn::ZERO,
             payed_card: Tiyn::ZERO,
             lines: Vec::new(),
+            print_fiscal: 0,
+            fiscal_prints: 0,
         };
         let mut order = Order {
             view,
@@ -577,6 +613,7 @@ impl Account {
                         changed: now,
                         modification,
                         modifiers: modifiers.to_owned(),
+                        print_fiscal: 0,
                     });
                     line_id
                 }
@@ -619,6 +656,21 @@ impl Order {
         let payments = object!({"cash": cash.decimal(), "card": card.decimal(), "cert": cert.decimal()});
         let total = u64::try_from(self.view.due.0).unwrap_or(0);
         self.note("close", [self.pay_type(), total, 0], now, object!({"payments": payments}));
+    }
+
+    /// The line that a product of `changeFiscalStatus` means.
+    fn marked(&self, product: &Params) -> Result<usize, Trouble> {
+        let id = needed(product, "product_id")?;
+        let modification = number(product, "modification_id")?.unwrap_or(0);
+        let count = text(product, "count").ok_or(MISSING)?;
+        let (whole, fraction) = count.split_once('.').unwrap_or((&count, ""));
+        let count: u32 = whole.parse().ok().filter(|_| fraction.trim_end_matches('0').is_empty()).ok_or(BAD_VALUE)?;
+        let is_it = |line: &Line| {
+            line.dish.product == id && (modification == 0 || u64::try_from(modification) == Ok(line.modification))
+        };
+        let place = self.lines.iter().position(is_it).ok_or(NOT_IN_RECEIPT)?;
+        let had: u32 = self.lines.iter().filter(|line| is_it(line)).map(|line| line.count).sum();
+        if count == 0 || count > had { Err(BAD_VALUE) } else { Ok(place) }
     }
 
     fn pay_type(&self) -> u64 {
@@ -683,7 +735,7 @@ impl Order {
             "tips_card": "0",
             "tips_cash": "0",
             "tax_sum": "0",
-            "print_fiscal": "0",
+            "print_fiscal": view.print_fiscal.to_string(),
             "service_mode": if self.table_id == 0 { "2" } else { "1" },
             "processing_status": if view.status == 1 { "10" } else { "60" },
         });
@@ -723,7 +775,7 @@ impl Line {
     fn bare(&self) -> Value {
         object!({
             "product_id": self.dish.product.to_string(), "modification_id": self.modification.to_string(), "num": self.count.to_string(),
-            "product_price": self.price.to_string(), "payed_sum": self.sum().0.to_string(), "print_fiscal": "0",
+            "product_price": self.price.to_string(), "payed_sum": self.sum().0.to_string(), "print_fiscal": self.print_fiscal.to_string(),
         })
     }
 
@@ -762,6 +814,7 @@ fn fault_call(method: &str) -> &str {
         "transactions.addTransactionProduct" => "add",
         "transactions.closeTransaction" => "close",
         "transactions.removeTransaction" => "remove",
+        "transactions.changeFiscalStatus" => "fiscal",
         other => other,
     }
 }
@@ -797,6 +850,9 @@ fn known_parameters(method: &str) -> Option<&'static [&'static str]> {
             &["spot_id", "spot_tablet_id", "time", "transaction_id", "product_id", "count", "guest_number"]
         }
         "transactions.changeComment" => &["spot_id", "spot_tablet_id", "time", "transaction_id", "comment"],
+        "transactions.changeFiscalStatus" => {
+            &["spot_id", "spot_tablet_id", "time", "transaction_id", "fiscal_return", "products"]
+        }
         "transactions.closeTransaction" => &[
             "spot_id",
             "spot_tablet_id",
@@ -857,6 +913,28 @@ fn number(params: &Params, name: &str) -> Result<Option<i64>, Trouble> {
 
 fn needed(params: &Params, name: &str) -> Result<u64, Trouble> {
     number(params, name)?.ok_or(MISSING).and_then(|number| u64::try_from(number).map_err(|_| BAD_VALUE))
+}
+
+/// A list of objects that is not empty: as JSON, or in a form's brackets.
+fn listed(params: &Params, name: &str) -> Result<Vec<Params>, Trouble> {
+    let mut items: Vec<Params> = match params.get(name) {
+        Some(Value::Array(items)) => {
+            let object = |item: &Value| item.as_object().map(|item| item.clone().into_iter().collect());
+            items.iter().map(object).collect::<Option<_>>().ok_or(NO_LIST)?
+        }
+        Some(_) => return Err(NO_LIST),
+        None => Vec::new(),
+    };
+    let mut bracketed: BTreeMap<String, Params> = BTreeMap::new();
+    for (key, value) in params {
+        let inner =
+            key.strip_prefix(name).and_then(|rest| rest.strip_prefix('[')).and_then(|rest| rest.strip_suffix(']'));
+        if let Some((place, member)) = inner.and_then(|inner| inner.split_once("][")) {
+            bracketed.entry(place.to_owned()).or_default().insert(member.to_owned(), value.clone());
+        }
+    }
+    items.extend(bracketed.into_values());
+    if items.is_empty() { Err(MISSING) } else { Ok(items) }
 }
 
 /// A sum that was written in tenge.

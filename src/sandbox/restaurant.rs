@@ -10,6 +10,7 @@ use crate::sandbox::bot::BotOptions;
 use crate::sandbox::poster::PosterOptions;
 use crate::sandbox::printer::Printer;
 use crate::sandbox::terminal::TerminalOptions;
+use crate::sandbox::webkassa::WebkassaOptions;
 use crate::sandbox::{AutoGuest, Ports, World, WorldOptions};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +37,7 @@ pub struct ShopOptions {
 
 /// A running restaurant without its daemon.
 pub struct Shop {
-    /// AiPay, Poster, terminals and the bot.
+    /// AiPay, Poster, Webkassa, terminals and the bot.
     pub world: World,
     /// `receipt`, `hot`, `bar`, with where they listen.
     pub printers: Vec<(Arc<Printer>, SocketAddr)>,
@@ -44,6 +45,9 @@ pub struct Shop {
     authority: Option<String>,
 }
 
+/// Files beside the configuration that hold the word.
+const SECRET_FILES: [&str; 7] =
+    ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token", "webkassa.key", "webkassa.password"];
 /// The file of the authority beside the configuration.
 const AUTHORITY_FILE: &str = "terminal-authority.pem";
 
@@ -98,6 +102,12 @@ impl Shop {
                 ..AiPayOptions::default()
             },
             poster: PosterOptions { token: SANDBOX_SECRET.to_owned(), ..PosterOptions::default() },
+            webkassa: WebkassaOptions {
+                api_key: SANDBOX_SECRET.to_owned(),
+                login: SANDBOX_SECRET.to_owned(),
+                password: SANDBOX_SECRET.to_owned(),
+                ..WebkassaOptions::default()
+            },
             terminals: (0..options.terminals).map(terminal).collect(),
             bot: BotOptions { secret: SANDBOX_SECRET.to_owned(), ..BotOptions::default() },
         };
@@ -122,7 +132,7 @@ impl Shop {
     /// Writes the configuration of a daemon for this restaurant, with its secrets, into a folder, and reads it.
     pub fn config(&self, folder: &Path, public: SocketAddr, local: SocketAddr) -> io::Result<Config> {
         std::fs::create_dir_all(folder)?;
-        for file in ["aipay.key", "aipay.secret", "bot.key", "bot.secret", "poster.token"] {
+        for file in SECRET_FILES {
             std::fs::write(folder.join(file), SANDBOX_SECRET)?;
         }
         if let Some(pem) = &self.authority {

@@ -514,6 +514,82 @@ async fn orders_are_made_over_the_api_and_at_the_register() {
 }
 
 #[tokio::test]
+async fn poster_learns_that_goods_were_registered_elsewhere() {
+    let stage = plain_stage().await;
+    let poster = stage.world.poster();
+    let id = poster.open_order(5, "Мария", &[(1, 2), (13, 1)]);
+    let body = |more: Value| {
+        let mut body = json!({"spot_id": 1, "spot_tablet_id": 1, "transaction_id": id});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let change = async |more: Value| stage.poster_write("transactions.changeFiscalStatus", body(more)).await;
+    let product = |product: u64, count: Value| json!({"products": [{"product_id": product, "modification_id": 0, "count": count}]});
+    for (wrong, code) in [
+        (json!({}), 42),
+        (json!({"products": []}), 42),
+        (json!({"products": "1"}), 36),
+        (json!({"transaction_id": 1, "products": [{"product_id": 1, "count": 1}]}), 32),
+        (product(2, json!(1)), 43),
+        (product(1, json!(3)), 155),
+        (product(1, json!(0)), 155),
+    ] {
+        assert_eq!(change(wrong.clone()).await["error"]["code"], code, "{wrong}");
+    }
+    assert_eq!(poster.orders()[0].print_fiscal, 0);
+    let both = json!({"fiscal_return": false, "products": [{"product_id": 1, "count": 2}, {"product_id": 13, "count": "1.0"}]});
+    for _ in 0..2 {
+        assert_eq!(change(both.clone()).await["response"]["err_code"], 0, "twice changes nothing");
+    }
+    assert_eq!((poster.orders()[0].print_fiscal, poster.orders()[0].fiscal_prints), (1, 0));
+    let shown = stage.poster(&format!("dash.getTransaction?transaction_id={id}&include_products=true")).await;
+    assert_eq!(shown["response"][0]["print_fiscal"], "1");
+    assert_eq!(shown["response"][0]["products"][1]["print_fiscal"], "1");
+    let url = format!("{}/transactions.changeFiscalStatus?token={TOKEN}", stage.world.poster_base());
+    let form = [
+        ("spot_id", "1".to_owned()),
+        ("spot_tablet_id", "1".to_owned()),
+        ("transaction_id", id.to_string()),
+        ("fiscal_return", "true".to_owned()),
+        ("products[0][product_id]", "13".to_owned()),
+        ("products[0][count]", "1".to_owned()),
+    ];
+    let seen = poster.violations().len();
+    let told: Value = stage.http.post(url).form(&form).send().await.unwrap().json().await.unwrap();
+    assert_eq!(told["response"]["err_code"], 0, "{told}");
+    let shown = stage.poster(&format!("dash.getTransaction?transaction_id={id}&include_products=true")).await;
+    let marks: Vec<&Value> =
+        shown["response"][0]["products"].as_array().unwrap().iter().map(|one| &one["print_fiscal"]).collect();
+    assert_eq!(marks, ["1", "2"]);
+    assert_eq!((poster.orders()[0].print_fiscal, poster.violations().len()), (2, seen));
+    poster.faults().once("fiscal", Fault::Status(500));
+    assert_eq!(
+        stage.http.post(stage.world.poster_base() + "/transactions.changeFiscalStatus").send().await.unwrap().status(),
+        500
+    );
+}
+
+#[tokio::test]
+async fn a_register_that_prints_a_receipt_itself_is_counted() {
+    let stage = plain_stage().await;
+    let id = stage.world.poster().open_order(5, "Мария", &[(13, 1)]);
+    let close = json!({"spot_id": 1, "spot_tablet_id": 1, "transaction_id": id, "payed_card": 1200, "print_fiscal": 1});
+    assert_eq!(stage.poster_write("transactions.closeTransaction", close).await["response"]["err_code"], 0);
+    assert_eq!((stage.world.poster().orders()[0].fiscal_prints, stage.world.poster().orders()[0].print_fiscal), (1, 1));
+}
+
+#[tokio::test]
+async fn aipay_issues_one_receipt_for_what_is_paid_through_it() {
+    let stage = plain_stage().await;
+    let (first, second) = (stage.invoice().await, stage.invoice().await);
+    assert!(stage.aipay().guest_pays(&first));
+    let receipts = stage.aipay().receipts();
+    assert_eq!((receipts.len(), receipts[0].invoice_id.as_str(), receipts[0].amount), (1, first.as_str(), 12400));
+    assert!(stage.aipay().expire(&second));
+    assert_eq!(stage.aipay().receipts().len(), 1);
+}
+
+#[tokio::test]
 async fn an_order_of_the_register_is_seen_late_and_keeps_its_modifiers() {
     let stage = stage(|options| options.poster.register_lag = Duration::from_secs(20)).await;
     let poster = stage.world.poster();
@@ -577,7 +653,11 @@ async fn the_control_page_shows_and_moves_the_world() {
     assert_eq!(act("terminal/fault", json!({"call": "payment", "fault": "lose_reply"})).await, 200);
     assert_eq!(act("terminal/qr", json!({"terminal": 4})).await, 409);
     assert_eq!(act("nobody/nothing", json!({})).await, 409);
+    assert_eq!(act("webkassa/autonomous", json!({"on": true})).await, 200);
+    assert_eq!(act("webkassa/z", json!({})).await, 409, "no shift to close");
+    assert_eq!(act("webkassa/fault", json!({"call": "check", "fault": "lose_reply"})).await, 200);
     let (_, state) = stage.get(&at("control/state")).await;
+    assert_eq!((&state["webkassa"]["is_autonomous"], &state["webkassa"]["drawer"]), (&json!(true), &json!(0)));
     assert_eq!(state["aipay"]["invoices"][0]["status"], "paid");
     assert_eq!(state["poster"]["orders"][0]["due"], 980_000);
     assert_eq!(state["printers"][0]["state"], "paper_out");

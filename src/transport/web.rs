@@ -366,7 +366,7 @@ fn rename(url: &mut reqwest::Url, name: &str) -> Result<(String, SocketAddr), Ba
 
 /// The one place where the TLS backend is chosen. Risk (fiscal-kz §1.1): strict stacks were seen to fail against `kkm.webkassa.kz` with
 /// "wrong signature type"; the same failure here is `Bar::TlsSpeech`, so nothing is sent and nothing is lost. To switch, give `reqwest`
-/// the feature `native-tls` in Cargo.toml and build the client with `use_native_tls()` instead of `tls_backend_preconfigured`.
+/// the feature `native-tls` in Cargo.toml and build the client with `tls_backend_native()` instead of `tls_backend_preconfigured`.
 fn client(trust: &Trust, dialled: Option<(String, SocketAddr)>) -> Result<reqwest::Client, String> {
     let tls = tls(trust).map_err(|cause| format!("TLS cannot be set up: {cause}"))?;
     let mut builder = reqwest::Client::builder()

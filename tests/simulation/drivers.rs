@@ -713,13 +713,17 @@ impl Pos for Poster {
             let call = Call::act("poster", "mark", &mark.foreign_id);
             let said = exchange(&self.0, call, move |sim| {
                 let mut world = sim.world();
-                if !matches!(world.sales[&id].standing, Pos2::Closed(..)) {
-                    world.violate(format!("order {id} is told of a receipt and is not closed"));
+                match world.sales[&id].standing {
+                    Pos2::Closed(..) => {}
+                    Pos2::Open => world.violate(format!("order {id} is told of a receipt and is not closed")),
+                    Pos2::Removed => return false,
                 }
                 world.marked.insert((id, side == Side::Return));
+                true
             })
             .await;
-            outcome(&self.0, said, Outcome::Done)
+            let refused = || Outcome::Refused(Reason::new("pos_refused", ""));
+            outcome(&self.0, said, |done| if done { Outcome::Done(()) } else { refused() })
         }
         .boxed()
     }

@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 mod answer;
 mod fields;
@@ -109,6 +110,8 @@ pub struct Webkassa {
     abilities: FiscalAbilities,
     memory: Memory,
     clock: Clock,
+    /// Two requests of one cashbox must not meet (§0): whoever uses this driver waits here.
+    turn: Mutex<()>,
 }
 
 impl fmt::Debug for Webkassa {
@@ -178,11 +181,22 @@ impl Webkassa {
         };
         let owner = format!("{login} at {}", setup.address);
         let memory = Memory::new(setup.vault.clone(), format!("webkassa:{}", setup.name), owner);
-        Ok(Webkassa { hosts, key, login, password, place, abilities, memory, clock: setup.clock.clone() })
+        Ok(Webkassa {
+            hosts,
+            key,
+            login,
+            password,
+            place,
+            abilities,
+            memory,
+            clock: setup.clock.clone(),
+            turn: Mutex::new(()),
+        })
     }
 
     /// Sends one request, to another host where this one says that it is down.
     async fn exchange(&self, request: &Request) -> Result<Answer, Trouble> {
+        let _turn = self.turn.lock().await;
         let mut tried = Vec::new();
         while tried.len() < HOSTS_TRIED_MAX {
             let (at, web) = self.hosts.here();
@@ -356,7 +370,7 @@ impl Webkassa {
         read_cashboxes(&answer, &self.place.cashbox)
     }
 
-    /// The list and the licence; the module in the shop need not know both calls, and what one of them tells is enough.
+    /// The list, the licence and the shifts; the module in the shop need not know all three calls, and what it tells is enough.
     async fn state(&self) -> Result<RegisterState, Trouble> {
         let listed = match self.listed().await {
             Ok(listed) => Ok(listed),
@@ -365,19 +379,20 @@ impl Webkassa {
         };
         let client = self.ask(&client_request(&self.place)).await;
         let told = client.and_then(|answer| read_client(&answer, self.clock.wall()));
-        match (listed, told) {
-            (listed, Err(Trouble::Stopped(reason))) => {
-                let (shift, is_autonomous) = listed.map_or((None, false), |it| (it.shift, it.is_autonomous));
-                Ok(RegisterState { health: Health::Bad(reason), shift, is_autonomous })
-            }
-            (Ok(listed), told) => {
-                self.memory.filled(listed.register).await;
-                let health = told.map_or(listed.health.clone(), |told| worse(told, listed.health));
-                Ok(RegisterState { health, shift: listed.shift, is_autonomous: listed.is_autonomous })
-            }
-            (Err(_), Ok(health)) => Ok(RegisterState { health, shift: None, is_autonomous: false }),
-            (Err(trouble), Err(_)) => Err(trouble),
+        let health = match (&listed, told) {
+            (_, Err(Trouble::Stopped(reason))) => Health::Bad(reason),
+            (Ok(listed), told) => told.map_or(listed.health.clone(), |told| worse(told, listed.health.clone())),
+            (Err(_), Ok(health)) => health,
+            (Err(trouble), Err(_)) => return Err(trouble.clone()),
+        };
+        // The list may name the last shift, open or not.
+        let shifts = self.ask(&shifts_request(&self.place, 0)).await;
+        let open = shifts.and_then(|answer| read_open_shift(&answer));
+        let (shift, is_autonomous) = listed.as_ref().map_or((None, false), |it| (it.shift, it.is_autonomous));
+        if let Ok(listed) = listed {
+            self.memory.filled(listed.register).await;
         }
+        Ok(RegisterState { health, shift: open.unwrap_or(shift), is_autonomous })
     }
 }
 

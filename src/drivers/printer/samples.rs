@@ -7,6 +7,8 @@ use crate::domain::paper::{
     TicketKind, TicketLine,
 };
 
+mod fiscal;
+
 const SHOP: &str = "Дастархан";
 const ORDER: &str = "1950";
 const REFERENCE: &str = "K3F9Q-1-1-1";
@@ -24,7 +26,7 @@ pub fn samples() -> Vec<(String, Document)> {
         ("report-z", report(ReportKind::Z)),
         ("test", test()),
     ];
-    named.map(|(name, document)| (name.to_owned(), document)).into()
+    named.into_iter().chain(fiscal::samples()).map(|(name, document)| (name.to_owned(), document)).collect()
 }
 
 fn receipt() -> Document {

@@ -43,7 +43,7 @@ pub fn shown() -> Vec<(String, Vec<u8>)> {
     gallery_of(wanted).into_iter().filter_map(|sheet| Some((title(&sheet.name)?, sheet.png))).collect()
 }
 
-/// All sample papers: nine documents, two widths, three ways.
+/// All sample papers: twenty-four documents, two widths, three ways.
 pub fn gallery() -> Vec<Sheet> {
     gallery_of(|_| true)
 }
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn every_sample_is_drawn_and_nothing_is_garbled() {
         let sheets = gallery();
-        assert_eq!(sheets.len(), 9 * 2 * 3);
+        assert_eq!(sheets.len(), 24 * 2 * 3);
         for sheet in &sheets {
             // The test slip tries pages that no one model has all of.
             let is_test = sheet.name.starts_with("test-");

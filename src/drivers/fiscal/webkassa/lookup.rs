@@ -113,6 +113,20 @@ pub fn read_shifts(answer: &Answer) -> Result<Vec<u64>, Trouble> {
     numbers.ok_or_else(|| garbled(answer))
 }
 
+/// The open shift, out of the first page of shifts: the newest, when it has no end. `None`: it has one, or there is no shift.
+pub fn read_open_shift(answer: &Answer) -> Result<Option<u64>, Trouble> {
+    let data = envelope(answer)?.success()?;
+    let items = list(&data, &["Shifts", "Items", "Rows"]).ok_or_else(|| garbled(answer))?;
+    let of =
+        |item: &Json| number(item, &["ShiftNumber", "Number"]).map(|no| (no, text(item, &["CloseDate"]).is_none()));
+    let shifts: Option<Vec<(u64, bool)>> = items.iter().map(of).collect();
+    let shifts = shifts.ok_or_else(|| garbled(answer))?;
+    if shifts.len() >= PAGE && shifts.first() < shifts.last() {
+        return Err(doubt("the newest shift is on a later page"));
+    }
+    Ok(shifts.into_iter().max().filter(|(_, is_open)| *is_open).map(|(no, _)| no))
+}
+
 /// One page of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {

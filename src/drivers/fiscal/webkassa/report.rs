@@ -111,12 +111,12 @@ pub fn read_client(answer: &Answer, now: Wall) -> Result<Health, Trouble> {
     let data = envelope(answer)?.success()?;
     let status = text(&data, &["CashboxStatus"]).map_or(Health::Good, |word| status(&word));
     let licence = get(&data, "License").and_then(|licence| text(licence, &["LicenseExpirationDate"]));
-    Ok(match (status, licence.and_then(|told| end_of_day(&told).map(|end| (told, end)))) {
-        (Health::Good | Health::Warns(_), Some((told, end))) if end <= now => {
-            Health::Bad(Reason::new("fiscal_licence", format!("until {told}")))
+    Ok(match (status, licence.and_then(|told| last_day(&told))) {
+        (Health::Good | Health::Warns(_), Some((day, end))) if end <= now => {
+            Health::Bad(Reason::new("fiscal_licence", format!("until {day}")))
         }
-        (Health::Good, Some((told, end))) if end <= now.plus_ms(LICENCE_AHEAD_MS) => {
-            Health::Warns(Reason::new("fiscal_licence_soon", day_of(&told)))
+        (Health::Good, Some((day, end))) if end <= now.plus_ms(LICENCE_AHEAD_MS) => {
+            Health::Warns(Reason::new("fiscal_licence_soon", day))
         }
         (status, _) => status,
     })
@@ -176,15 +176,10 @@ fn status(word: &str) -> Health {
     }
 }
 
-fn day_of(told: &str) -> String {
-    told.split(['T', ' ']).next().unwrap_or_default().to_owned()
-}
-
-/// The last moment of a day in the country's time.
-fn end_of_day(told: &str) -> Option<Wall> {
-    let day = day_of(told);
-    let date = ["%d.%m.%Y", "%Y-%m-%d"].iter().find_map(|form| jiff::civil::Date::strptime(form, &day).ok())?;
-    let offset = jiff::tz::Offset::from_hours(5).ok()?;
-    let end = offset.to_timestamp(date.at(23, 59, 59, 0)).ok()?;
-    Some(Wall(end.as_millisecond()))
+/// A day as people here write it, and its last moment in the country's time; the form that Webkassa writes is not known.
+fn last_day(told: &str) -> Option<(String, Wall)> {
+    let bare = told.split(['T', ' ']).next().unwrap_or_default();
+    let date = ["%d.%m.%Y", "%Y-%m-%d"].iter().find_map(|form| jiff::civil::Date::strptime(form, bare).ok())?;
+    let end = jiff::tz::Offset::from_hours(5).ok()?.to_timestamp(date.at(23, 59, 59, 0)).ok()?;
+    Some((date.strftime("%d.%m.%Y").to_string(), Wall(end.as_millisecond())))
 }

@@ -149,10 +149,15 @@ fn position(line: &Position) -> Result<Json, Reason> {
 }
 
 fn modifier(one: &Modifier) -> Json {
+    let (kind, word) = match one.kind {
+        ModifierKind::Discount => (1, "Жеңілдік/Скидка"),
+        ModifierKind::Surcharge => (2, "Үстеме/Наценка"),
+    };
+    let told = cut(&one.text, NAME_CHARS_MAX);
     let mut json = json!({
         "Sum": sum(one.sum),
-        "Text": cut(&one.text, NAME_CHARS_MAX),
-        "Type": match one.kind { ModifierKind::Discount => 1, ModifierKind::Surcharge => 2 },
+        "Text": if told.is_empty() { word } else { told.as_str() },
+        "Type": kind,
     });
     if let Some(members) = json.as_object_mut() {
         members.extend(taxes(one.vat, one.vat.within(one.sum)));

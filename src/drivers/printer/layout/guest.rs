@@ -12,13 +12,14 @@ const ORDER: Words<'static> = ("Тапсырыс", "Заказ");
 const TABLE: Words<'static> = ("Үстел", "Стол");
 const WAITER: Words<'static> = ("Даяшы", "Официант");
 pub(super) const TOTAL: Words<'static> = ("БАРЛЫҒЫ", "ИТОГО");
-const PAYMENT: Words<'static> = ("Төлем", "Оплата");
-const REFUND: Words<'static> = ("Қайтару", "Возврат");
+pub(super) const PAYMENT: Words<'static> = ("Төлем", "Оплата");
+pub(super) const REFUND: Words<'static> = ("Қайтару", "Возврат");
 
 impl Sheet<'_> {
     pub fn receipt(&mut self, receipt: &Receipt) {
         self.centre(&receipt.shop, Style::BIG);
         self.both(UNFISCAL_RECEIPT, Style::BOLD);
+        self.issuer(&receipt.issuer);
         self.rule('-');
         self.order(&receipt.order_number, &receipt.table);
         self.served(&receipt.paid_at, &receipt.waiter);
@@ -80,8 +81,16 @@ impl Sheet<'_> {
         self.fact(PAYMENT, &slip.reference);
     }
 
+    /// Who issues the fiscal receipt where we do not.
+    fn issuer(&mut self, issuer: &str) {
+        if !issuer.is_empty() {
+            self.centre(&format!("Фискалдық чекті {issuer} береді"), Style::PLAIN);
+            self.centre(&format!("Фискальный чек выдаёт {issuer}"), Style::PLAIN);
+        }
+    }
+
     /// The order and its table, on one line where they fit.
-    fn order(&mut self, number: &str, table: &str) {
+    pub(super) fn order(&mut self, number: &str, table: &str) {
         let number = format!("№ {number}");
         let place = place(table);
         if self.two_on_one(&format!("{} {number}", super::sheet::label(ORDER)), &place, Style::BOLD) {
@@ -105,7 +114,7 @@ impl Sheet<'_> {
         }
     }
 
-    fn dish(&mut self, line: &order::Line) {
+    pub(super) fn dish(&mut self, line: &order::Line) {
         if line.quantity == Milli::ONE {
             self.sum(&line.name, line.sum);
         } else {
@@ -117,7 +126,7 @@ impl Sheet<'_> {
         }
     }
 
-    fn payment(&mut self, payment: &PaymentLine) {
+    pub(super) fn payment(&mut self, payment: &PaymentLine) {
         self.sum(&payment.label, payment.amount);
         self.transaction(&payment.transaction);
         if let Some(tendered) = payment.tendered.filter(|tendered| *tendered > payment.amount) {
@@ -127,7 +136,7 @@ impl Sheet<'_> {
     }
 
     /// The partner's number of a payment; the word is the same in both languages.
-    fn transaction(&mut self, number: &str) {
+    pub(super) fn transaction(&mut self, number: &str) {
         if !number.is_empty() {
             self.indented("  ", &format!("транзакция {number}"), Style::PLAIN);
         }

@@ -6,7 +6,7 @@ use crate::domain::paper::{Document, Imprint};
 use crate::drivers::printer::qr::Code;
 use crate::drivers::printer::{Candidate, Profile};
 
-mod fiscal;
+pub(super) mod fiscal;
 mod guest;
 mod kitchen;
 mod report;

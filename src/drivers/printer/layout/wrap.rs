@@ -27,8 +27,18 @@ pub fn wrap(text: &str, cells: usize) -> Vec<String> {
     lines
 }
 
+/// Whether a text is one thing that stays on one line: a word, a number, a date with its time.
+pub fn is_whole(text: &str) -> bool {
+    pieces(text).len() == 1
+}
+
+/// Cells of the longest thing of a text that stays on one line.
+pub fn longest(text: &str) -> usize {
+    pieces(text).iter().map(|piece| width(piece)).max().unwrap_or(0)
+}
+
 /// What must stay on one line: words, groups of digits that make one number (`12 400`), a number with its sign
-/// (`№ 7`, `400 ₸`), and a stroke with what stands before it.
+/// (`№ 7`, `400 ₸`), a date with its time, a price with its `x`, and a stroke with what stands before it.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces: Vec<String> = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()) {
@@ -47,7 +57,21 @@ fn pieces(text: &str) -> Vec<String> {
 fn belongs(word: &str, last: &str) -> bool {
     let after_digit = last.ends_with(|sign: char| sign.is_ascii_digit());
     let is_group = word.bytes().take_while(u8::is_ascii_digit).count() == 3;
-    word == "/" || last.ends_with('№') || after_digit && (is_group || matches!(word, "₸" | "тг"))
+    let is_price = last == "x" && word.starts_with(|sign: char| sign.is_ascii_digit());
+    word == "/"
+        || is_price
+        || last.ends_with('№')
+        || after_digit && (is_group || matches!(word, "₸" | "тг"))
+        || is_moment(last, word)
+}
+
+/// Whether a date and its time follow each other: `21.11.2026`, `13:05:18`.
+fn is_moment(date: &str, time: &str) -> bool {
+    let date = date.rsplit(' ').next().unwrap_or_default();
+    let has = |text: &str, sign, count| {
+        text.matches(sign).count() >= count && text.chars().all(|other| other == sign || other.is_ascii_digit())
+    };
+    has(date, '.', 2) && has(time, ':', 1) && time.starts_with(|sign: char| sign.is_ascii_digit())
 }
 
 /// Parts a piece that is longer than a line, not between the signs of a number when that can be.
@@ -56,19 +80,25 @@ fn chop(piece: &str, cells: usize) -> Vec<String> {
     let mut rest = signs.as_slice();
     let mut parts = Vec::with_capacity(1);
     while rest.len() > cells {
-        let in_number =
-            |at: &usize| matches!(rest.get(at - 1..=*at), Some([left, right]) if numeric(*left) && numeric(*right));
-        let at = (1..=cells).rev().find(|at| !in_number(at)).unwrap_or(cells);
+        let split = |apart: &dyn Fn(char, char) -> bool| {
+            let is_split = |at: &usize| matches!(rest.get(at - 1..=*at), Some([left, right]) if apart(*left, *right));
+            (1..=cells).rev().find(is_split)
+        };
+        // Best before a number that a sign holds, then between things, then between figures, at last anywhere.
+        let at = split(&|left, right| right == ' ' && !left.is_ascii_digit())
+            .or_else(|| split(&|left, right| !numeric(left) || !numeric(right)))
+            .or_else(|| split(&|left, right| !left.is_ascii_digit() || !right.is_ascii_digit()))
+            .unwrap_or(cells);
         let (part, after) = rest.split_at(at);
         parts.push(part.iter().collect());
-        rest = after;
+        rest = after.strip_prefix(&[' ']).unwrap_or(after);
     }
     parts.push(rest.iter().collect());
     parts
 }
 
 fn numeric(sign: char) -> bool {
-    sign.is_ascii_digit() || " ,.".contains(sign)
+    sign.is_ascii_digit() || " ,.:".contains(sign)
 }
 
 #[cfg(test)]
@@ -84,6 +114,10 @@ mod tests {
         assert_eq!(wrap("абвгд1234567", 8), ["абвгд", "1234567"]);
         assert_eq!(wrap("12345678901234567890", 8), ["12345678", "90123456", "7890"]);
         assert_eq!(wrap("  два   слова  ", 5), ["два", "слова"]);
+        assert_eq!(wrap("Время: 21.11.2026 13:05:18 здесь", 20), ["Время:", "21.11.2026 13:05:18", "здесь"]);
+        assert_eq!(wrap("123,456,789,012,345", 6), ["123,", "456,", "789,", "012,", "345"]);
+        assert_eq!(wrap("-№ 21.11.2026 13:05:18", 20), ["-№", "21.11.2026 13:05:18"]);
+        assert!(is_whole("12 400") && is_whole("21.11.2026 13:05") && !is_whole("12 часов"));
     }
 
     #[test]

@@ -35,6 +35,9 @@ const GUEST_STAYS: Duration = Duration::from_secs(15 * 60);
 /// A receipt that is this much later than its payment says when it was paid.
 const LATE_AFTER: Duration = Duration::from_secs(120);
 
+/// Cash moves among which a caller's key is looked for: weeks of them.
+const KEYS_MAX: u32 = 500;
+
 /// Orders that are paid in part are looked for among the payments of this long.
 const PARTS_FOR: Duration = Duration::from_secs(2 * 24 * 3_600);
 
@@ -60,6 +63,9 @@ pub struct Wanted {
     pub by: String,
     /// Why; empty for a report.
     pub because: String,
+    /// The caller's key: the same wish that comes again is the same document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What is to be sent for a document.
@@ -593,7 +599,7 @@ pub fn want_report(tx: &Tx<'_>, rules: &Rules, kind: ReportKind, by: &str) -> Re
     if let Some(waits) = tx.fiscal_open(register, u32::MAX)?.into_iter().find(|row| row.act == act) {
         return Ok(waits);
     }
-    let wanted = Wanted { by: by.to_owned(), because: String::new() };
+    let wanted = Wanted { by: by.to_owned(), ..Wanted::default() };
     tx.add_fiscal(&NewFiscal {
         register,
         act,
@@ -613,6 +619,7 @@ pub fn move_cash(
     amount: Tiyn,
     by: &str,
     because: &str,
+    key: Option<&str>,
 ) -> Result<FiscalRow, Fault> {
     let Some(register) = &rules.fiscal.register else { return refused("no_fiscal", "") };
     if by.trim().is_empty() || because.trim().is_empty() {
@@ -621,16 +628,37 @@ pub fn move_cash(
     if amount <= Tiyn::ZERO || !amount.in_limits() || amount.whole_tenge().is_none() {
         return refused("no_sum", amount.decimal());
     }
-    let wanted = Wanted { by: by.to_owned(), because: because.to_owned() };
+    let act = if is_in { Act::CashIn } else { Act::CashOut };
+    if let Some(key) = key
+        && let Some(known) = moved_by_key(tx, key)?
+    {
+        let is_same = (known.act, known.total) == (act, amount);
+        return if is_same {
+            Ok(known)
+        } else {
+            refused("key_reused", format!("the key was used for document {}", known.id))
+        };
+    }
+    let wanted = Wanted { by: by.to_owned(), because: because.to_owned(), key: key.map(str::to_owned) };
     tx.add_fiscal(&NewFiscal {
         register,
-        act: if is_in { Act::CashIn } else { Act::CashOut },
+        act,
         order: None,
         basis: None,
         total: amount,
         bill: serde_json::to_string(&wanted)?,
         shares: &[],
     })
+}
+
+/// The cash move of a caller's key, among those of the last days.
+fn moved_by_key(view: &View<'_>, key: &str) -> Result<Option<FiscalRow>, Fault> {
+    for row in view.newest_moves(KEYS_MAX)? {
+        if serde_json::from_str::<Wanted>(&row.bill)?.key.as_deref() == Some(key) {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the shift of a business day that is over is still open: then its Z report is wanted.
@@ -812,7 +840,7 @@ fn document(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow, order: &OrderRow) -> Re
             report.map(|report| Document::Shift(Box::new(ShiftPaper { shop, report, is_test })))
         }
         Act::CashIn | Act::CashOut => {
-            let Wanted { by, because } = serde_json::from_str(&row.bill)?;
+            let Wanted { by, because, .. } = serde_json::from_str(&row.bill)?;
             let moved: Option<Moved> = serde_json::from_str(row.answer.as_deref().unwrap_or("null"))?;
             let is_in = row.act == Act::CashIn;
             Some(Document::Cash(CashSlip { shop, is_in, amount: row.total, by, because, moved, at, is_test }))

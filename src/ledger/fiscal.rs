@@ -331,6 +331,11 @@ impl View<'_> {
         self.fiscal_where("ORDER BY id DESC LIMIT ?1", [limit])
     }
 
+    /// The newest cash moves, the newest first.
+    pub fn newest_moves(&self, limit: u32) -> Result<Vec<FiscalRow>, Fault> {
+        self.fiscal_where("WHERE act IN ('cash_in', 'cash_out') ORDER BY id DESC LIMIT ?1", [limit])
+    }
+
     /// The newest document of a register that it took.
     pub fn last_registered(&self, register: &str) -> Result<Option<FiscalRow>, Fault> {
         let tail = "WHERE register = ?1 AND state = 'registered' AND act <> 'x' ORDER BY id DESC LIMIT 1";

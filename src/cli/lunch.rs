@@ -162,8 +162,14 @@ async fn open_shop(no_wait: bool, clock: &Clock, ids: &Ids, spawner: &Spawner, s
         card_per_mille: 350,
         declined_per_mille: 25,
     };
-    let options =
-        ShopOptions { ports: Ports::default(), printers: [0; 3], terminals: 2, guest: Some(guest), webhook_url: None };
+    let options = ShopOptions {
+        ports: Ports::default(),
+        printers: [0; 3],
+        terminals: 2,
+        guest: Some(guest),
+        register: true,
+        webhook_url: None,
+    };
     Shop::open_with_tls(options, clock, ids, spawner, stop)
         .await
         .map_err(|cause| format!("cannot open the sandbox: {cause}"))

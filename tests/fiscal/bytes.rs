@@ -119,14 +119,13 @@ async fn break_everywhere(act: Act, skip: usize, side: Side, worlds: usize) -> u
 
 #[tokio::test]
 async fn f01_a_login_is_cut_at_every_byte_and_its_sale_is_registered_once() {
-    // The refusal of the ended login, the new login, and the document again.
+    // The refusal of the ended login, and the new login; the document again is cut in the next two tests.
     let mut places = 0;
-    for (skip, worlds) in [(0, 1), (1, 4)] {
+    for (skip, worlds) in [(0, 1), (1, 2)] {
         places += break_everywhere(Act::SaleWithLogin, skip, Side::Request, worlds).await;
         places += break_everywhere(Act::SaleWithLogin, skip, Side::Answer, worlds).await;
     }
-    places += break_everywhere(Act::SaleWithLogin, 2, Side::Request, 1).await;
-    assert!(places > 1_500, "{places}");
+    assert!(places > 1_200, "{places}");
 }
 
 #[tokio::test]
@@ -151,7 +150,7 @@ async fn f25_a_return_is_cut_at_every_byte_and_it_is_registered_once() {
 #[tokio::test]
 async fn f26_cash_and_the_end_of_a_shift_are_cut_at_every_byte_and_happen_once() {
     let mut places = Vec::new();
-    for (act, worlds) in [(Act::CashIn, 2), (Act::Z, 1)] {
+    for (act, worlds) in [(Act::CashIn, 1), (Act::Z, 1)] {
         places.push(break_everywhere(act, 0, Side::Request, worlds).await);
         places.push(break_everywhere(act, 0, Side::Answer, worlds).await);
     }

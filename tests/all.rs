@@ -8,6 +8,7 @@ mod dialogues;
 mod displays;
 mod doctor;
 mod exchanges;
+mod fiscal;
 mod ledger;
 mod letters;
 mod patience;

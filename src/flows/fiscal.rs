@@ -485,6 +485,15 @@ pub fn moved(tx: &Tx<'_>, rules: &Rules, id: FiscalId, answer: Option<&Moved>) -
     paper(tx, rules, &row)
 }
 
+/// A Z report is about to leave: should its answer be lost, nothing else goes out before it is known whether the shift is closed.
+pub fn begin_report(tx: &Tx<'_>, id: FiscalId) -> Result<(), Fault> {
+    let row = tx.fiscal(id)?;
+    if row.state != State::Queued {
+        return Ok(());
+    }
+    tx.set_fiscal(&row, &Change { state: State::Sending, reason: None, answer: None }).map(drop)
+}
+
 /// The register made a report.
 pub fn reported(tx: &Tx<'_>, rules: &Rules, id: FiscalId, report: &ShiftReport) -> Result<(), Fault> {
     let row = tx.fiscal(id)?;

@@ -14,7 +14,7 @@ use crate::host::clock::Monotonic;
 use crate::host::floor::Trust;
 use crate::host::ids::Ids;
 use crate::ledger::Fault;
-use crate::ledger::fiscal::{FiscalRow, State};
+use crate::ledger::fiscal::{Act, FiscalRow, State};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -171,7 +171,10 @@ impl Desk {
     }
 
     fn due(&self) -> Vec<FiscalRow> {
-        self.office.look(|view| view.fiscal_due(&self.name, ROUND_MAX)).unwrap_or_default()
+        let mut rows = self.office.look(|view| view.fiscal_due(&self.name, ROUND_MAX)).unwrap_or_default();
+        // A Z report that may have closed its shift comes first: after another document it would close the next one.
+        rows.sort_by_key(|row| !(row.act == Act::Z && row.state != State::Queued));
+        rows
     }
 
     /// One document, one try.
@@ -422,6 +425,12 @@ impl Desk {
 
     async fn report(&self, row: &FiscalRow, kind: ReportKind, tries: &mut Tries) -> Result<Next, Fault> {
         let (id, rules) = (row.id, self.office.rules.clone());
+        let as_it_was = if row.state == State::Queued { State::Queued } else { State::Uncertain };
+        // Totals without an end may be told as often as anybody likes.
+        let lost = if kind == ReportKind::Z { State::Uncertain } else { as_it_was };
+        if kind == ReportKind::Z && row.state == State::Queued {
+            self.office.writer.decide(move |tx| fiscal::begin_report(tx, id)).await?;
+        }
         let report = match self.driver.report(kind).await {
             Outcome::Done(Reported::Report(report)) => Some(report),
             // The answer to an earlier try was lost, or somebody closed it elsewhere: its report is there.
@@ -429,21 +438,21 @@ impl Desk {
                 Outcome::Done(report) => report,
                 Outcome::Refused(_) => None,
                 Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
-                    return self.not_through(row, State::Queued, &reason, tries).await;
+                    return self.not_through(row, lost, &reason, tries).await;
                 }
             },
             Outcome::Done(Reported::NoShift) => None,
             Outcome::Done(Reported::Stopped(reason)) => {
                 self.trouble(&reason);
+                self.office.writer.decide(move |tx| fiscal::later(tx, id, as_it_was, &reason)).await?;
                 return Ok(Next::Pause(PAUSE_MAX));
             }
             Outcome::Refused(reason) => {
                 self.office.writer.decide(move |tx| fiscal::refuse(tx, id, &reason)).await?;
                 return Ok(Next::Through);
             }
-            Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
-                return self.not_through(row, State::Queued, &reason, tries).await;
-            }
+            Outcome::NotSent(reason) => return self.not_through(row, as_it_was, &reason, tries).await,
+            Outcome::Unknown(reason) => return self.not_through(row, lost, &reason, tries).await,
         };
         self.is_well();
         match report {

@@ -2,6 +2,7 @@
 //! and a seeded evil spirit breaks wires, printers, partners and the power. Everything runs over real sockets on a clock that is faster
 //! than the machine's; at the end the laws are checked against what the world outside really did ([`super::laws`]).
 
+pub(super) mod register;
 mod returns;
 
 use super::{laws, say};
@@ -59,6 +60,8 @@ pub(super) enum Way {
     Phone,
     /// By the bot, to the guest's phone.
     Bot,
+    /// All of it in notes and coins.
+    Cash,
 }
 
 /// What became of an order.
@@ -76,14 +79,28 @@ pub(super) struct Sold {
     pub(super) stations: Vec<&'static str>,
     /// Whether the guest paid in the end.
     pub(super) paid: bool,
-    /// What of it was paid in cash and stayed, in whole tenge.
+    /// What of it was paid in cash, in whole tenge; nothing where the guest left and took it along.
     pub(super) cash_tenge: i64,
     /// What went back by the terminal, in whole tenge.
     pub(super) returned_tenge: i64,
-    /// Refund slips that must have come out.
+    /// What went back in cash after the order was paid, in whole tenge.
+    pub(super) cash_returned_tenge: i64,
+    /// Refunds that went: each has its paper.
     pub(super) slips: u32,
     /// Why it is stuck, if it is.
     pub(super) stuck: Option<String>,
+}
+
+impl Sold {
+    /// Paid in cash and in another way.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.cash_tenge > 0 && self.way != Way::Cash
+    }
+
+    /// Whether a payment of it is AiPay's to register.
+    pub(super) fn is_through_cloud(&self) -> bool {
+        matches!(self.way, Way::Phone | Way::Bot)
+    }
 }
 
 /// What the demo counts besides.
@@ -99,6 +116,10 @@ pub(super) struct Tally {
     pub(super) refunds: Cell<u64>,
     /// Questions that a cashier answered.
     pub(super) answers: Cell<u64>,
+    /// How long the cash register was out of reach in one stretch.
+    pub(super) register_away: Cell<Duration>,
+    /// Receipts that waited for it at the end of that.
+    pub(super) waited: Cell<i64>,
     done: Cell<usize>,
     paid: Cell<usize>,
 }
@@ -126,6 +147,7 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     let (public, local) = power.addresses();
     (config.listen.public, config.listen.local) = (public, local);
     shop.world.aipay().set_webhook_url(Some(format!("http://{public}/webhooks/aipay")));
+    shop.world.webkassa().set_answers_14_with_data(seed.is_multiple_of(2));
     let web = Web::open(&format!("http://{local}"), &Trust::Roots).map_err(|cause| cause.to_string())?;
     let tally = Tally::default();
     let seen = RefCell::default();
@@ -133,6 +155,7 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     say(&format!(
         "  {orders} orders, seed {seed}: a lunch in {HASTE} times the speed, two tills, a bot, three printers, and bad luck"
     ));
+    lunch.morning().await?;
     let (over, is_over) = watch::channel(false);
     let selling = async {
         let sold = lunch.sell_all(orders).await;
@@ -146,7 +169,7 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     );
     troubled?;
     calm(&shop);
-    let drained = lunch.drain().await;
+    let drained = lunch.drain().await && lunch.evening(&sold).await? && lunch.drain().await;
     power.off().await;
     let report = laws::check(&shop, &config, &sold, &tally, drained).map_err(|fault| fault.to_string())?;
     laws::show(&report);
@@ -233,6 +256,8 @@ fn calm(shop: &Shop) {
     shop.world.aipay().faults().clear();
     shop.world.aipay().set_webhook_mode(WebhookMode::Normal);
     shop.world.poster().faults().clear();
+    shop.world.webkassa().faults().clear();
+    shop.world.webkassa().set_autonomous(false);
     shop.world.bot().faults().clear();
     shop.world.terminals().iter().for_each(|terminal| terminal.faults().clear());
     shop.printers.iter().for_each(|(printer, _)| printer.set_state(PrinterState::Ready));
@@ -262,8 +287,9 @@ impl Lunch<'_> {
         self.clock.sleep(arrives).await;
         let own = Ids::seeded(self.seed.wrapping_mul(1_000_003).wrapping_add(place as u64));
         let way = match own.below(100) {
-            0..50 => Way::Terminal(1 + own.below(2)),
-            50..85 => Way::Phone,
+            0..45 => Way::Terminal(1 + own.below(2)),
+            45..73 => Way::Phone,
+            73..85 => Way::Cash,
             _ => Way::Bot,
         };
         let mut sold = if way == Way::Bot { bot_order(place, &own) } else { self.table_order(way, &own) };
@@ -300,6 +326,7 @@ impl Lunch<'_> {
             paid: false,
             cash_tenge: 0,
             returned_tenge: 0,
+            cash_returned_tenge: 0,
             slips: 0,
             stuck: None,
         }
@@ -308,11 +335,18 @@ impl Lunch<'_> {
     /// From the first part to the second thoughts.
     async fn sell(&self, sold: &mut Sold, (in_parts, given_back): (u64, u64)) {
         let is_table = sold.way != Way::Bot;
-        if is_table && let Err(problem) = self.cash_part(sold, in_parts).await {
+        let in_cash = match sold.way {
+            Way::Bot => Ok(()),
+            Way::Cash => self.cash_whole(sold).await,
+            Way::Terminal(_) | Way::Phone => self.cash_part(sold, in_parts).await,
+        };
+        if let Err(problem) = in_cash {
             sold.stuck = Some(problem);
             return;
         }
-        self.collect(sold).await;
+        if !sold.paid {
+            self.collect(sold).await;
+        }
         if !is_table || sold.stuck.is_some() {
             return;
         }
@@ -355,7 +389,7 @@ impl Lunch<'_> {
         let mut body = json!({ "order_id": sold.foreign_id, "tender": "kaspi_terminal" });
         match sold.way {
             Way::Terminal(till) => body["terminal"] = json!(format!("till{till}")),
-            Way::Phone | Way::Bot => {
+            Way::Phone | Way::Bot | Way::Cash => {
                 body["tender"] = json!("kaspi_invoice");
                 body["phone"] = json!(self.phone());
             }
@@ -534,12 +568,12 @@ impl Lunch<'_> {
         let idle = async {
             loop {
                 let jobs = self.patient("GET", "/api/v1/jobs", None).await?;
-                let mut is_idle = jobs["jobs"].as_array().is_some_and(Vec::is_empty);
+                let mut is_idle = jobs["jobs"].as_array().is_some_and(Vec::is_empty) && self.is_register_idle().await?;
                 for state in ["planned", "sent", "waiting", "unresolved"] {
                     let live = self.patient("GET", &format!("/api/v1/payments?limit=1&state={state}"), None).await?;
                     is_idle &= live["payments"].as_array().is_some_and(Vec::is_empty);
                 }
-                self.settle_returns().await?;
+                self.settle_questions().await?;
                 if is_idle {
                     return Ok::<(), String>(());
                 }
@@ -569,6 +603,7 @@ impl Lunch<'_> {
         world.aipay().faults().chance(Fault::Status(503), 10);
         world.aipay().faults().add(Rule { call: "create".to_owned(), fault: Fault::LoseReply, times: 1, skip: 3 });
         world.bot().fail(2);
+        self.trouble_register();
         let all = usize::try_from(orders).unwrap_or(usize::MAX);
         let partners = [
             (all / 10, Strike::Webhooks(WebhookMode::Twice)),
@@ -592,12 +627,13 @@ impl Lunch<'_> {
             }
             Ok(())
         };
-        let (powered, (), ()) = tokio::join!(
+        let (powered, (), (), registered) = tokio::join!(
             power,
             self.strike_all(&partners, is_over.clone()),
-            self.strike_all(&printers, is_over.clone())
+            self.strike_all(&printers, is_over.clone()),
+            self.strike_register(all, is_over.clone()),
         );
-        powered
+        powered.and(registered)
     }
 
     /// Waits until so many guests are served; `false` when the lunch is over first.
@@ -670,6 +706,7 @@ fn bot_order(place: usize, own: &Ids) -> Sold {
         paid: false,
         cash_tenge: 0,
         returned_tenge: 0,
+        cash_returned_tenge: 0,
         slips: 0,
         stuck: None,
     }

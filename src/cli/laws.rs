@@ -70,7 +70,7 @@ pub(super) fn check(
     config: &Config,
     sold: &[Sold],
     tally: &Tally,
-    drained: bool,
+    left: &[String],
 ) -> Result<Report, CheckFault> {
     let reader = Reader::open(&config.ledger)?;
     let view = reader.view();
@@ -160,10 +160,7 @@ pub(super) fn check(
         ("journal".to_owned(), format!("{journal_rows} rows")),
     ];
     let stuck = sold.iter().filter_map(|order| Some(format!("order {}: {}", order.number, order.stuck.as_ref()?)));
-    let mut ends: Vec<String> = stuck.collect();
-    if !drained {
-        ends.push("something is still open an hour after the last guest".to_owned());
-    }
+    let ends: Vec<String> = stuck.chain(left.iter().cloned()).collect();
     let chain = chain.into_iter().map(|flaw| format!("{}: {}", flaw.place, flaw.problem)).collect();
     let laws = vec![
         ("no guest is charged twice, no payment is lost", books.charged_once()),

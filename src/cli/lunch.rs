@@ -169,9 +169,13 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     );
     troubled?;
     calm(&shop);
-    let drained = lunch.drain().await && lunch.evening(&sold).await? && lunch.drain().await;
+    let mut left = lunch.drain().await;
+    if left.is_empty() {
+        lunch.evening(&sold).await?;
+        left = lunch.drain().await;
+    }
     power.off().await;
-    let report = laws::check(&shop, &config, &sold, &tally, drained).map_err(|fault| fault.to_string())?;
+    let report = laws::check(&shop, &config, &sold, &tally, &left).map_err(|fault| fault.to_string())?;
     laws::show(&report);
     Ok(if report.is_lawful() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -563,24 +567,36 @@ impl Lunch<'_> {
         }
     }
 
-    /// Waits until nothing is left to do outside and nothing is unclear.
-    async fn drain(&self) -> bool {
+    /// Waits until nothing is left to do outside and nothing is unclear; tells what is left when it took too long.
+    async fn drain(&self) -> Vec<String> {
+        let left = RefCell::default();
         let idle = async {
             loop {
-                let jobs = self.patient("GET", "/api/v1/jobs", None).await?;
-                let mut is_idle = jobs["jobs"].as_array().is_some_and(Vec::is_empty) && self.is_register_idle().await?;
-                for state in ["planned", "sent", "waiting", "unresolved"] {
-                    let live = self.patient("GET", &format!("/api/v1/payments?limit=1&state={state}"), None).await?;
-                    is_idle &= live["payments"].as_array().is_some_and(Vec::is_empty);
-                }
+                let open = self.left_to_do().await?;
                 self.settle_questions().await?;
-                if is_idle {
+                if open.is_empty() {
                     return Ok::<(), String>(());
                 }
+                left.replace(open);
                 self.clock.sleep(Duration::from_secs(2)).await;
             }
         };
-        matches!(self.clock.limit(DRAIN_LIMIT, idle).await, Ok(Ok(())))
+        match self.clock.limit(DRAIN_LIMIT, idle).await {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(problem)) => vec![problem],
+            Err(_late) => left.into_inner(),
+        }
+    }
+
+    async fn left_to_do(&self) -> Result<Vec<String>, String> {
+        let jobs = self.patient("GET", "/api/v1/jobs", None).await?;
+        let mut left = shown(&jobs["jobs"], |_| true);
+        for state in ["planned", "sent", "waiting", "unresolved"] {
+            let live = self.patient("GET", &format!("/api/v1/payments?limit=1&state={state}"), None).await?;
+            left.extend(shown(&live["payments"], |_| true));
+        }
+        left.extend(self.left_at_register().await?);
+        Ok(left)
     }
 
     /// The evil spirit of the lunch. Its plan depends on the seed alone; when it strikes depends on how far the lunch is.
@@ -691,6 +707,11 @@ impl Lunch<'_> {
             printer.set_state(PrinterState::Ready);
         }
     }
+}
+
+/// The rows of a list that are still open, as they are.
+fn shown(rows: &Value, is_open: impl Fn(&Value) -> bool) -> Vec<String> {
+    rows.as_array().into_iter().flatten().filter(|row| is_open(row)).map(|row| format!("still open: {row}")).collect()
 }
 
 /// What a guest orders from the bot.

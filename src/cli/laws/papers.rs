@@ -45,7 +45,8 @@ fn read(text: &str) -> Leaf {
         matter: matter(&text),
         number: number(&text),
         is_repeat: text.contains("ПОВТОР"),
-        is_autonomous: text.contains("Автономный режим"),
+        // A return also tells how the receipt was made that it gives back.
+        is_autonomous: text.split("Чек-основание").next().is_some_and(|own| own.contains("Автономный режим")),
     }
 }
 

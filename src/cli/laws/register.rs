@@ -13,6 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The rate in the configuration of the sandbox restaurant.
 const RATE: Vat = Vat(Some(16));
 
+/// What a line is called where only a part of it is billed.
+const PART: &str = ", бөлігі/часть";
+
 /// How long a guest stays after the notice: a later receipt is printed only when somebody asks for it.
 const GUEST_STAYS_MS: i64 = 15 * 60_000;
 
@@ -115,14 +118,9 @@ impl Books<'_> {
             if (RATE.within(receipt.total).0 - receipt.vat.0).abs() > slack {
                 wrong("its tax is not the tax of its total");
             }
-            if let Some(order) = orders.iter().find(|order| order.number == receipt.order_number) {
-                let mut ordered: Vec<&str> = order.lines.iter().map(|(name, _)| name.as_str()).collect();
-                let mut named: Vec<&str> = receipt.lines.iter().map(|(name, _)| name.as_str()).collect();
-                ordered.sort_unstable();
-                named.sort_unstable();
-                if ordered != named {
-                    wrong("its dishes are not the order's");
-                }
+            let order = orders.iter().find(|order| order.number == receipt.order_number);
+            if order.is_some_and(|order| !is_of_dishes(receipt, &order.lines)) {
+                wrong("its dishes are not the order's");
             }
             let is_of_order = |sale: &SandboxReceipt| {
                 receipt.basis.as_ref() == Some(&sale.sign) && sale.order_number == receipt.order_number
@@ -277,4 +275,14 @@ impl Books<'_> {
     pub(super) fn shifts_closed(&self) -> usize {
         self.shop.world.webkassa().shifts().iter().filter(|shift| shift.closed.is_some()).count()
     }
+}
+
+/// Whether each dish of an order stands on its receipt once, as itself or as a part.
+fn is_of_dishes(receipt: &SandboxReceipt, dishes: &[(String, u32)]) -> bool {
+    let is_dish = |name: &str, dish: &str| {
+        let rest = name.strip_prefix(dish);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(PART))
+    };
+    let stands_once = |dish: &str| receipt.lines.iter().filter(|(name, _)| is_dish(name, dish)).count() == 1;
+    receipt.lines.len() == dishes.len() && dishes.iter().all(|(dish, _)| stands_once(dish))
 }

@@ -400,15 +400,18 @@ impl Lunch<'_> {
         }
         let key = format!("{}-{attempt}", sold.foreign_id);
         let shown = self.patient("POST", "/api/v1/payments", Some((&key, &body))).await?;
-        if self.ids.below(10) == 0 {
-            self.tap_twice(&key, &body, &shown).await?;
+        let mut id = shown["id"].as_str().unwrap_or_default().to_owned();
+        if self.ids.below(10) == 0
+            && let Some(second) = self.tap_twice(&key, &body, &shown).await?
+        {
+            id = second;
         }
-        let id = shown["id"].as_str().unwrap_or_default().to_owned();
         self.follow(&id).await
     }
 
-    /// A nervous finger, and the second till: the same payment, and a refusal.
-    async fn tap_twice(&self, key: &str, body: &Value, first: &Value) -> Result<(), String> {
+    /// A nervous finger, and the second till: the same payment, and a refusal. Where the first one had failed by then, the second till's is
+    /// the payment to follow.
+    async fn tap_twice(&self, key: &str, body: &Value, first: &Value) -> Result<Option<String>, String> {
         let again = self.patient("POST", "/api/v1/payments", Some((key, body))).await?;
         if again["id"] != first["id"] {
             return Err(format!("a double tap made a second payment: {} and {}", first["id"], again["id"]));
@@ -416,11 +419,16 @@ impl Lunch<'_> {
         let other = format!("{key}-other");
         match self.patient("POST", "/api/v1/payments", Some((&other, body))).await {
             Ok(second) => {
-                return Err(format!("the second till made a second payment: {} and {}", first["id"], second["id"]));
+                let path = format!("/api/v1/payments/{}", first["id"].as_str().unwrap_or_default());
+                let ended = self.patient("GET", &path, None).await?;
+                if !["failed", "cancelled", "expired"].contains(&ended["state"].as_str().unwrap_or_default()) {
+                    return Err(format!("the second till made a second payment: {} and {}", first["id"], second["id"]));
+                }
+                return Ok(second["id"].as_str().map(str::to_owned));
             }
             Err(_refused) => self.tally.double_taps.set(self.tally.double_taps.get() + 2),
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn follow(&self, id: &str) -> Result<String, String> {

@@ -16,6 +16,9 @@ const RATE: Vat = Vat(Some(16));
 /// What a line is called where only a part of it is billed.
 const PART: &str = ", бөлігі/часть";
 
+/// What the only line is called where the dishes are not known.
+const ORDER: &str = "Тапсырыс/Заказ ";
+
 /// How long a guest stays after the notice: a later receipt is printed only when somebody asks for it.
 const GUEST_STAYS_MS: i64 = 15 * 60_000;
 
@@ -277,12 +280,19 @@ impl Books<'_> {
     }
 }
 
-/// Whether each dish of an order stands on its receipt once, as itself or as a part.
+/// Whether each dish of an order stands on its receipt once, as itself or as a part. A receipt that could not wait for the POS names the
+/// order.
 fn is_of_dishes(receipt: &SandboxReceipt, dishes: &[(String, u32)]) -> bool {
     let is_dish = |name: &str, dish: &str| {
         let rest = name.strip_prefix(dish);
         rest.is_some_and(|rest| rest.is_empty() || rest.ends_with(PART))
     };
     let stands_once = |dish: &str| receipt.lines.iter().filter(|(name, _)| is_dish(name, dish)).count() == 1;
+    let names_order = |name: &str| name.strip_prefix(ORDER).is_some_and(|rest| rest.starts_with(&receipt.order_number));
+    if let [(name, _)] = receipt.lines.as_slice()
+        && names_order(name)
+    {
+        return true;
+    }
     receipt.lines.len() == dishes.len() && dishes.iter().all(|(dish, _)| stands_once(dish))
 }

@@ -199,8 +199,8 @@ impl Lunch<'_> {
         (Some(found.process_id.clone()), look)
     }
 
-    /// Somebody makes the returns in the POS too, and settles what was asked about them; the cashier has the register try again what it
-    /// would not take.
+    /// Somebody makes the returns in the POS too, and settles what was asked about them; the cashier has the register and the
+    /// printer try again what did not come through.
     pub(super) async fn settle_questions(&self) -> Result<(), String> {
         let status = self.patient("GET", "/api/v1/status", None).await?;
         for question in status["questions"].as_array().into_iter().flatten() {
@@ -213,6 +213,13 @@ impl Lunch<'_> {
                 "fiscal_refused" | "fiscal_uncertain" => {
                     let path = format!("/api/v1/fiscal/{}/retry", question["document"]);
                     // It may have come through meanwhile: then there is nothing to try again.
+                    if self.patient("POST", &path, Some(("", &Value::Null))).await.is_ok() {
+                        self.tally.answers.set(self.tally.answers.get() + 1);
+                    }
+                }
+                // The printer did not prove the paper again and again, and nobody finds it: once more, marked as a repeat.
+                "print" => {
+                    let path = format!("/api/v1/jobs/{}/retry", question["job"]);
                     if self.patient("POST", &path, Some(("", &Value::Null))).await.is_ok() {
                         self.tally.answers.set(self.tally.answers.get() + 1);
                     }

@@ -150,8 +150,12 @@ impl Books<'_> {
         let of_kind = |is_it: fn(&Matter) -> bool| {
             self.leaves.iter().filter(|leaf| is_it(&leaf.matter)).cloned().collect::<Vec<Leaf>>()
         };
-        let plain = of_kind(|matter| *matter == Matter::Plain);
-        let ours = self.sold.iter().filter(|order| order.paid && order.is_through_cloud());
+        // Where cash was paid too, the register's paper is the guest's; our own may come beside it.
+        let is_both = |order: &&Sold| order.paid && order.is_through_cloud() && order.cash_tenge > 0;
+        let both: BTreeSet<&str> = self.sold.iter().filter(is_both).map(|order| order.number.as_str()).collect();
+        let mut plain = of_kind(|matter| *matter == Matter::Plain);
+        plain.retain(|leaf| !leaf.number.as_deref().is_some_and(|number| both.contains(number)));
+        let ours = self.sold.iter().filter(|order| order.paid && order.is_through_cloud() && order.cash_tenge == 0);
         flaws.extend(super::one_each(&plain, ours, "our own"));
         let registers = of_kind(|matter| matches!(matter, Matter::Fiscal(Side::Sale, _) | Matter::Notice(Side::Sale)));
         let fiscal = |order: &&Sold| order.paid && (!order.is_through_cloud() || order.cash_tenge > 0);

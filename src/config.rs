@@ -682,7 +682,10 @@ fn device_named(
     }
     section.refuse_unknown(source);
     let device = Device { name: name?, kind, address: address?, keys, secret_files, line: section.line };
-    if let Some(bad) = refused(&device) {
+    // What is missing was said already.
+    let has = |key: &&Key| device.keys.contains_key(key.name) || device.secret_files.contains_key(key.name);
+    let is_whole = kind.keys.iter().filter(|key| key.required).all(|key| has(&key));
+    if let Some(bad) = refused(&device).filter(|_| is_whole) {
         let (problem, cure) = bad.problem.split_once(": ").unwrap_or((&bad.problem, "see the example configuration"));
         section.fault(source, bad.key, problem, cure);
     }

@@ -134,6 +134,7 @@ impl Daemon {
         if stranded > 0 {
             warn!(stranded, "papers wait for printers that the configuration does not name: a person is asked");
         }
+        ledger.decide(machine.clock.wall(), |tx| fiscal_flow::opened(tx, &rules))?;
         let unowned = ledger.decide(machine.clock.wall(), |tx| fiscal_flow::without_register(tx, &rules))?;
         if unowned > 0 {
             warn!(

@@ -716,8 +716,6 @@ const TABLE: &[Row] = &[
         "The register has been offline for more than 72 hours, receipts waiting: {count}. Check the internet, call the register's service: once settled, they go out"),
     ("question.fiscal_waiting", "Төленді, бірақ фискалдық чек жоқ: {count}. {reason}", "Оплачено, но без фискального чека: {count}. {reason}",
         "Paid, but without a fiscal receipt: {count}. {reason}"),
-    ("page.fiscal_lost", "Жауап келмеді. Қайта баспас бұрын төмендегі тізімді қараңыз", "Ответ не пришёл. Прежде чем нажать ещё раз, посмотрите список ниже",
-        "No answer came. Look at the list below before you press again"),
     ("question.pos_mark", "№{order}: чек берілді, ал POS бұны білмейді. POS-та екінші чек баспаңыз: {reason}", "№{order}: чек выдан, а POS об этом не знает. Не пробивайте второй в POS: {reason}",
         "No. {order}: the receipt exists, and the POS does not know. Make no second one in the POS: {reason}"),
     ("question.fiscal_other", "№{order}: кассада {amount} ₸ чегінің орнында басқа чек тұр. Касса кабинетінен салыстырыңыз: {reason}", "№{order}: вместо чека на {amount} ₸ касса показывает другой. Сверьте в кабинете кассы: {reason}",

@@ -261,8 +261,14 @@ impl House {
         let [public, local] = at;
         let (hand, stop) = Stop::pair();
         let ids = Ids::seeded(seed);
-        let options =
-            ShopOptions { ports: Ports::default(), printers: [0; 3], terminals: 1, guest: None, webhook_url: None };
+        let options = ShopOptions {
+            ports: Ports::default(),
+            printers: [0; 3],
+            terminals: 1,
+            guest: None,
+            register: false,
+            webhook_url: None,
+        };
         let shop = Shop::open(options, &clock, &ids, &spawner(stop.clone()), &stop).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let config = shop.config(folder.path(), public, local).unwrap();

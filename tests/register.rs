@@ -1,7 +1,13 @@
 //! The Webkassa driver against the sandbox Webkassa, which is written from the same reference by other hands: a sale and its return, lost
 //! answers at each document, keys that are known, tokens that end, shifts that last too long, another host, reports.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, missing_docs)]
-#![allow(clippy::wildcard_enum_match_arm)]
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs
+)]
 
 use kassad::domain::fiscal::{
     Basis, Bill, Modifier, ModifierKind, PayKind, Payment, Position, Registered, Side, UNIT_PIECE, UNIT_SERVICE, Vat,

@@ -272,6 +272,18 @@ fn version_3() -> Connection {
     old.connection
 }
 
+/// Version 4 as a ledger of version 3 that lived on in it: a printer stood, and the backup did its work.
+fn version_4() -> Connection {
+    let connection = version_3();
+    connection.execute_batch(STEPS[3]).unwrap();
+    connection.execute_batch("PRAGMA user_version = 4").unwrap();
+    let mut old = Old::going_on(connection);
+    old.job(10, 8, ["print", "bar", "receipt", "confirmed"], "{}");
+    let sql = "UPDATE jobs SET instead = 9, wanted = ?1, no = -10 WHERE id = 10";
+    old.connection.execute(sql, [OPENED]).unwrap();
+    old.connection
+}
+
 fn tables(connection: &Connection) -> Vec<String> {
     let mut query = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid").unwrap();
     query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
@@ -342,7 +354,7 @@ fn rules() -> Rules {
 fn each_old_version_has_its_fixture() {
     if std::env::var_os("KASSAD_BLESS").is_some() {
         // Only a version that has none yet: a fixture is history.
-        for (version, built) in [(1, version_1()), (2, version_2()), (3, version_3())] {
+        for (version, built) in [(1, version_1()), (2, version_2()), (3, version_3()), (4, version_4())] {
             if !fixture(version).exists() {
                 std::fs::write(fixture(version), dump(&built)).unwrap();
             }
@@ -358,6 +370,7 @@ fn the_fixtures_are_what_their_builders_say() {
     assert_eq!(std::fs::read_to_string(fixture(1)).unwrap(), dump(&version_1()));
     assert_eq!(std::fs::read_to_string(fixture(2)).unwrap(), dump(&version_2()));
     assert_eq!(std::fs::read_to_string(fixture(3)).unwrap(), dump(&version_3()));
+    assert_eq!(std::fs::read_to_string(fixture(4)).unwrap(), dump(&version_4()));
 }
 
 #[test]

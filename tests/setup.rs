@@ -215,7 +215,8 @@ fn what_is_plugged_in_is_offered_by_its_number_and_secrets_go_where_they_are_tol
     std::fs::write(&node, "").unwrap();
     plugs.plug(Bus::Usb, "lp0", "1-4", TM_T20, &node).unwrap();
     let secrets = tempfile::tempdir().unwrap();
-    let answers = ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", ""];
+    let answers =
+        ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", "", ""];
     let ran = talk(folder.path(), &["--secrets", secrets.path().to_str().unwrap()], &answers);
     assert_eq!(ran.exit, 0, "{}", ran.out);
     let config = Config::read(&folder.path().join("kassad.toml")).unwrap();

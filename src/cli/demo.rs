@@ -66,6 +66,7 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
         printers: [9101, 9102, 9103],
         terminals: 1,
         guest,
+        register: true,
         webhook_url: Some(format!("http://{PUBLIC}/webhooks/aipay")),
     };
     let opened = Shop::open_with_tls(options, &clock, &ids, &spawner, &stop).await;

@@ -1,25 +1,29 @@
 //! The laws of the demo, checked against what the world outside really did: the partners' own books, the papers that came out, and the
 //! journal of the ledger. The daemon's opinion of itself is not asked.
 
+mod papers;
+mod register;
+
 use super::lunch::{Sold, Tally, Way};
 use super::say;
 use crate::config::Config;
 use crate::domain::attempt::State;
+use crate::domain::fiscal::{PayKind, Side};
 use crate::domain::money::Tiyn;
 use crate::domain::time::Wall;
 use crate::ledger::attempts::AttemptRow;
+use crate::ledger::fiscal::FiscalRow;
 use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, OpenFault, Reader, journal};
-use crate::sandbox::printer::Printer;
 use crate::sandbox::restaurant::Shop;
+use crate::sandbox::terminal::{OperationView, PayMethod, Terminal};
+use crate::sandbox::webkassa::SandboxReceipt;
+use papers::{Leaf, Matter};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 /// More rows than a demo makes.
 const ROWS_MAX: u32 = 1_000_000;
-
-/// What a refund slip says, and nothing else does.
-const SLIP: &str = "ВОЗВРАТ";
 
 /// Flaws shown of one law.
 const SHOWN_MAX: usize = 5;
@@ -50,6 +54,12 @@ struct Books<'a> {
     sold: &'a [Sold],
     attempts: Vec<AttemptRow>,
     refunds: Vec<RefundRow>,
+    /// Documents of the cash register.
+    documents: Vec<FiscalRow>,
+    /// What the cash register has.
+    receipts: Vec<SandboxReceipt>,
+    /// What came out at the counter.
+    leaves: Vec<Leaf>,
     /// Order of the ledger to the foreign id.
     orders: BTreeMap<i64, String>,
 }
@@ -60,7 +70,7 @@ pub(super) fn check(
     config: &Config,
     sold: &[Sold],
     tally: &Tally,
-    drained: bool,
+    left: &[String],
 ) -> Result<Report, CheckFault> {
     let reader = Reader::open(&config.ledger)?;
     let view = reader.view();
@@ -73,14 +83,17 @@ pub(super) fn check(
     }
     let (journal_rows, chain) = journal::verify(&reader)?;
     let refunds = view.refunds_since(Wall(0), ROWS_MAX)?;
-    let books = Books { shop, sold, attempts, refunds, orders };
-    let (receipts, receipt_flaws) = books.papers(shop.printer("receipt"), &books.receipts_due());
+    let documents = view.fiscal_since(Wall(0), ROWS_MAX)?;
+    let receipts = shop.world.webkassa().receipts();
+    let leaves = papers::leaves(shop.printer("receipt"));
+    let books = Books { shop, sold, attempts, refunds, documents, receipts, leaves, orders };
     let (mut tickets, mut ticket_flaws) = (0, Vec::new());
     for station in ["hot", "bar"] {
-        let (count, flaws) = books.papers(shop.printer(station), &books.tickets_due(station));
+        let (count, flaws) = books.tickets(station);
         tickets += count;
         ticket_flaws.extend(flaws);
     }
+    let aipay_receipts = shop.world.aipay().receipts().len();
     let paid = sold.iter().filter(|order| order.paid).count();
     let closed = shop.world.poster().orders().iter().filter(|order| order.status == 2).count();
     let deliveries: u64 = shop.world.aipay().deliveries().iter().map(|delivery| u64::from(delivery.tries)).sum();
@@ -93,10 +106,11 @@ pub(super) fn check(
         (
             "paid".to_owned(),
             format!(
-                "{paid}   (terminal {}, phone invoice {}, bot {})",
+                "{paid}   (terminal {}, phone invoice {}, bot {}, cash {})",
                 by(|way| matches!(way, Way::Terminal(_))),
                 by(|way| way == Way::Phone),
-                by(|way| way == Way::Bot)
+                by(|way| way == Way::Bot),
+                by(|way| way == Way::Cash)
             ),
         ),
         ("left without paying".to_owned(), sold.iter().filter(|order| !order.paid).count().to_string()),
@@ -104,11 +118,30 @@ pub(super) fn check(
             "closed in POS".to_owned(),
             format!("{closed} of {}", sold.iter().filter(|order| order.paid && order.way != Way::Bot).count()),
         ),
-        ("receipts".to_owned(), receipts.to_string()),
+        (
+            "fiscal receipts".to_owned(),
+            format!(
+                "{} registered, {} given back, {aipay_receipts} by AiPay itself",
+                books.of_side(Side::Sale).count(),
+                books.of_side(Side::Return).count()
+            ),
+        ),
+        (
+            "register out of reach".to_owned(),
+            format!(
+                "{} minutes in one stretch; {} receipts waited, {} notices, {} autonomous",
+                tally.register_away.get().as_secs() / 60,
+                tally.waited.get(),
+                books.documents.iter().filter(|row| row.noticed.is_some()).count(),
+                books.receipts.iter().filter(|receipt| receipt.is_autonomous).count()
+            ),
+        ),
+        ("shifts closed with a Z".to_owned(), books.shifts_closed().to_string()),
+        ("papers at the counter".to_owned(), books.leaves.len().to_string()),
         ("kitchen tickets".to_owned(), tickets.to_string()),
         (
             "in parts, given back".to_owned(),
-            format!("{}, {}", sold.iter().filter(|order| order.cash_tenge > 0).count(), tally.refunds.get()),
+            format!("{}, {}", sold.iter().filter(|order| order.is_mixed()).count(), tally.refunds.get()),
         ),
         (
             "duplicates prevented".to_owned(),
@@ -127,17 +160,19 @@ pub(super) fn check(
         ("journal".to_owned(), format!("{journal_rows} rows")),
     ];
     let stuck = sold.iter().filter_map(|order| Some(format!("order {}: {}", order.number, order.stuck.as_ref()?)));
-    let mut ends: Vec<String> = stuck.collect();
-    if !drained {
-        ends.push("something is still open an hour after the last guest".to_owned());
-    }
+    let ends: Vec<String> = stuck.chain(left.iter().cloned()).collect();
     let chain = chain.into_iter().map(|flaw| format!("{}: {}", flaw.place, flaw.problem)).collect();
     let laws = vec![
         ("no guest is charged twice, no payment is lost", books.charged_once()),
         ("every paid order is closed in the POS once, with its sum", books.closed_once()),
         ("our books are the partners' books", books.same_sums()),
-        ("a receipt for every paid order, and no unmarked second one", receipt_flaws),
-        ("a slip for every refund, and no more went back than was paid", books.slips()),
+        ("every paid part has one fiscal receipt, by the register or by AiPay", books.receipted_once()),
+        ("every receipt of the register is right in itself, and so is every return", books.receipts_right()),
+        ("a paper for every paid order, and no unmarked second one", books.guests_have_paper()),
+        ("a sign on paper is the register's, and where none came in time there is a notice", books.signs_on_paper()),
+        ("a paper for every refund, and no more went back than was paid", books.refunds_have_paper()),
+        ("the POS knows of every receipt that the register has", books.pos_knows()),
+        ("the drawer holds what the register says, and the shift is closed", books.drawer()),
         ("every dish reaches its station, and no unmarked second ticket", ticket_flaws),
         ("the bot hears of every end of its invoices", books.bot_heard()),
         ("partners saw no request that their protocol forbids", books.violations()),
@@ -148,16 +183,15 @@ pub(super) fn check(
 }
 
 impl Books<'_> {
-    /// What the world charged less what it gave back, in tenge, by foreign id of the order; what no order explains goes under an empty id.
-    fn charges(&self) -> BTreeMap<String, i64> {
-        let mut charges: BTreeMap<String, i64> = BTreeMap::new();
-        let mut add = |row: Option<&AttemptRow>, tenge: i64| {
-            let id = row.and_then(|row| self.orders.get(&row.order.0)).cloned().unwrap_or_default();
-            *charges.entry(id).or_default() += tenge;
-        };
+    /// What the world charged less what it gave back, in tenge: the foreign id of the order, empty where no order explains it; how the
+    /// register counts it, none where AiPay issues the receipt.
+    fn movements(&self) -> Vec<(String, Option<PayKind>, i64)> {
+        let id =
+            |row: Option<&AttemptRow>| row.and_then(|row| self.orders.get(&row.order.0)).cloned().unwrap_or_default();
+        let mut moved = Vec::new();
         for invoice in self.shop.world.aipay().invoices().iter().filter(|invoice| invoice.times_paid > 0) {
             let row = self.attempts.iter().find(|row| row.reference.as_str() == invoice.external_id);
-            add(row, invoice.amount_paid * i64::from(invoice.times_paid));
+            moved.push((id(row), None, invoice.amount_paid * i64::from(invoice.times_paid)));
         }
         for (place, terminal) in self.shop.world.terminals().iter().enumerate() {
             let via = format!("till{}", place + 1);
@@ -172,11 +206,21 @@ impl Books<'_> {
                     let proven = row.attempt.evidence.as_ref().map(|evidence| evidence.transaction.as_str());
                     row.via == via && proven.is_some() && proven == operation.refund_of.as_deref()
                 };
-                match operation.is_refund {
-                    true => add(self.attempts.iter().find(of_refund), -operation.amount),
-                    false => add(self.attempts.iter().find(is_same), operation.amount),
-                }
+                let (row, tenge) = match operation.is_refund {
+                    true => (self.attempts.iter().find(of_refund), -operation.amount),
+                    false => (self.attempts.iter().find(is_same), operation.amount),
+                };
+                moved.push((id(row), Some(kind_of(row, terminal, operation)), tenge));
             }
+        }
+        moved
+    }
+
+    /// The same, by foreign id of the order.
+    fn charges(&self) -> BTreeMap<String, i64> {
+        let mut charges: BTreeMap<String, i64> = BTreeMap::new();
+        for (id, _, tenge) in self.movements() {
+            *charges.entry(id).or_default() += tenge;
         }
         charges
     }
@@ -224,73 +268,22 @@ impl Books<'_> {
         let paid: Tiyn = paid.filter_map(|row| Some(row.attempt.evidence.as_ref()?.amount)).sum();
         let back: Tiyn = self.refunds.iter().map(|row| row.refund.returned()).sum();
         let ours = Tiyn(paid.0 - back.0);
-        let theirs: i64 =
-            self.charges().values().sum::<i64>() + self.sold.iter().map(|order| order.cash_tenge).sum::<i64>();
+        let in_cash: i64 = self.sold.iter().map(|order| order.cash_tenge - order.cash_returned_tenge).sum();
+        let theirs = self.charges().values().sum::<i64>() + in_cash;
         if ours.whole_tenge() == Some(theirs) { Vec::new() } else { vec![format!("ours {ours}, theirs {theirs}")] }
     }
 
-    fn receipts_due(&self) -> Vec<&Sold> {
-        self.sold.iter().filter(|order| order.paid).collect()
-    }
-
-    fn tickets_due(&self, station: &str) -> Vec<&Sold> {
-        self.sold.iter().filter(|order| order.paid && order.stations.contains(&station)).collect()
-    }
-
-    /// Every order that is due has paper, at most one of it without the mark of a repeat; no other order has any. Returns the papers.
-    fn papers(&self, printer: Option<&std::sync::Arc<Printer>>, due: &[&Sold]) -> (usize, Vec<String>) {
-        let Some(printer) = printer else {
+    /// Every dish of a paid order has its ticket at a station, at most one of an order without the mark of a repeat; no other order has
+    /// any. Returns how many there are.
+    fn tickets(&self, station: &str) -> (usize, Vec<String>) {
+        let Some(printer) = self.shop.printer(station) else {
             return (0, vec!["there is no such printer".to_owned()]);
         };
-        let papers = printer.papers();
-        let mut seen: BTreeMap<String, (u32, u32)> = BTreeMap::new();
-        let mut flaws = Vec::new();
-        for paper in papers.iter().filter(|paper| !paper.text.contains(SLIP)) {
-            let Some(number) = number_on(&paper.text) else {
-                flaws.push(format!("{}: a paper without a number", printer.name()));
-                continue;
-            };
-            let (all, unmarked) = seen.entry(number).or_default();
-            *all += 1;
-            *unmarked += u32::from(!paper.text.contains("ПОВТОР"));
-        }
-        for order in due {
-            match seen.remove(&order.number) {
-                Some((_, 0 | 1)) => {}
-                Some((_, unmarked)) => {
-                    flaws.push(format!("{}: order {} came {unmarked} times unmarked", printer.name(), order.number))
-                }
-                None => flaws.push(format!("{}: no paper for order {}", printer.name(), order.number)),
-            }
-        }
-        flaws.extend(
-            seen.into_keys().map(|number| format!("{}: paper for order {number}, which is not due", printer.name())),
-        );
-        flaws.extend(printer.faults().into_iter().map(|fault| format!("{}: {fault}", printer.name())));
-        (papers.len(), flaws)
-    }
-
-    /// Every refund that went has its slip, at most one of them without the mark of a repeat.
-    fn slips(&self) -> Vec<String> {
-        let Some(printer) = self.shop.printer("receipt") else {
-            return vec!["there is no such printer".to_owned()];
-        };
-        let mut unmarked: BTreeMap<String, u32> = BTreeMap::new();
-        let mut all: BTreeMap<String, u32> = BTreeMap::new();
-        for paper in printer.papers().iter().filter(|paper| paper.text.contains(SLIP)) {
-            let number = number_on(&paper.text).unwrap_or_default();
-            *unmarked.entry(number.clone()).or_default() += u32::from(!paper.text.contains("ПОВТОР"));
-            *all.entry(number).or_default() += 1;
-        }
-        let mut flaws = Vec::new();
-        for order in self.sold {
-            let (came, bare) = (all.remove(&order.number).unwrap_or(0), unmarked.get(&order.number).unwrap_or(&0));
-            if came < order.slips || *bare > order.slips {
-                flaws.push(format!("order {}: {came} slips, {bare} unmarked, of {}", order.number, order.slips));
-            }
-        }
-        flaws.extend(all.into_keys().map(|number| format!("a slip for order {number}, which got nothing back")));
-        flaws
+        let leaves = papers::leaves(Some(printer));
+        let due = self.sold.iter().filter(|order| order.paid && order.stations.contains(&station));
+        let mut flaws = one_each(&leaves, due, station);
+        flaws.extend(printer.faults().into_iter().map(|fault| format!("{station}: {fault}")));
+        (leaves.len(), flaws)
     }
 
     fn bot_heard(&self) -> Vec<String> {
@@ -307,21 +300,51 @@ impl Books<'_> {
         let terminals = world.terminals().iter().flat_map(|terminal| terminal.violations());
         let all =
             world.aipay().violations().into_iter().chain(world.poster().violations()).chain(world.bot().violations());
-        all.chain(terminals).collect()
+        all.chain(world.webkassa().violations()).chain(terminals).collect()
     }
 
     fn partner_faults(&self) -> u64 {
         let world = &self.shop.world;
         let fired = |faults: &crate::sandbox::faults::Faults| faults.fired().values().sum::<u64>();
         let terminals: u64 = world.terminals().iter().map(|terminal| fired(terminal.faults())).sum();
-        fired(world.aipay().faults()) + fired(world.poster().faults()) + fired(world.bot().faults()) + terminals
+        let clouds = fired(world.aipay().faults()) + fired(world.webkassa().faults());
+        clouds + fired(world.poster().faults()) + fired(world.bot().faults()) + terminals
     }
 }
 
-/// The order's number on a paper: what follows the first `№ ` that is not the number of a repeat.
-fn number_on(text: &str) -> Option<String> {
-    let after = text.match_indices("№ ").map(|(at, sign)| &text[at + sign.len()..]).next()?;
-    Some(after.split_whitespace().next()?.to_owned())
+/// How the register counts what a terminal took. Where a person answered for a payment nobody knows the way: then it is a mobile one.
+fn kind_of(row: Option<&AttemptRow>, terminal: &Terminal, operation: &OperationView) -> PayKind {
+    let is_known =
+        row.and_then(|row| row.attempt.evidence.as_ref()).is_some_and(|evidence| !evidence.method.is_empty());
+    let paid = terminal
+        .operations()
+        .into_iter()
+        .find(|one| !one.is_refund && one.transaction_id.is_some() && one.transaction_id == operation.refund_of);
+    match operation.method.or(paid.and_then(|paid| paid.method)) {
+        Some(PayMethod::Card) if is_known => PayKind::Card,
+        Some(PayMethod::Card | PayMethod::Qr | PayMethod::Alaqan) | None => PayKind::Mobile,
+    }
+}
+
+/// Each order that is due has a paper, at most one of them without the mark of a repeat; no other order has any.
+fn one_each<'s>(leaves: &[Leaf], due: impl Iterator<Item = &'s Sold>, place: &str) -> Vec<String> {
+    let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut flaws = Vec::new();
+    for leaf in leaves {
+        match &leaf.number {
+            Some(number) => *seen.entry(number).or_default() += u32::from(!leaf.is_repeat),
+            None => flaws.push(format!("{place}: a paper without a number")),
+        }
+    }
+    for order in due {
+        match seen.remove(order.number.as_str()) {
+            Some(0 | 1) => {}
+            Some(unmarked) => flaws.push(format!("{place}: order {} came {unmarked} times unmarked", order.number)),
+            None => flaws.push(format!("{place}: no paper for order {}", order.number)),
+        }
+    }
+    flaws.extend(seen.into_keys().map(|number| format!("{place}: paper for order {number}, which is not due")));
+    flaws
 }
 
 /// The table at the end.

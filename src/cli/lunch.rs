@@ -2,6 +2,7 @@
 //! and a seeded evil spirit breaks wires, printers, partners and the power. Everything runs over real sockets on a clock that is faster
 //! than the machine's; at the end the laws are checked against what the world outside really did ([`super::laws`]).
 
+pub(super) mod register;
 mod returns;
 
 use super::{laws, say};
@@ -59,6 +60,8 @@ pub(super) enum Way {
     Phone,
     /// By the bot, to the guest's phone.
     Bot,
+    /// All of it in notes and coins.
+    Cash,
 }
 
 /// What became of an order.
@@ -76,14 +79,28 @@ pub(super) struct Sold {
     pub(super) stations: Vec<&'static str>,
     /// Whether the guest paid in the end.
     pub(super) paid: bool,
-    /// What of it was paid in cash and stayed, in whole tenge.
+    /// What of it was paid in cash, in whole tenge; nothing where the guest left and took it along.
     pub(super) cash_tenge: i64,
     /// What went back by the terminal, in whole tenge.
     pub(super) returned_tenge: i64,
-    /// Refund slips that must have come out.
+    /// What went back in cash after the order was paid, in whole tenge.
+    pub(super) cash_returned_tenge: i64,
+    /// Refunds that went: each has its paper.
     pub(super) slips: u32,
     /// Why it is stuck, if it is.
     pub(super) stuck: Option<String>,
+}
+
+impl Sold {
+    /// Paid in cash and in another way.
+    pub(super) fn is_mixed(&self) -> bool {
+        self.cash_tenge > 0 && self.way != Way::Cash
+    }
+
+    /// Whether a payment of it is AiPay's to register.
+    pub(super) fn is_through_cloud(&self) -> bool {
+        matches!(self.way, Way::Phone | Way::Bot)
+    }
 }
 
 /// What the demo counts besides.
@@ -99,6 +116,10 @@ pub(super) struct Tally {
     pub(super) refunds: Cell<u64>,
     /// Questions that a cashier answered.
     pub(super) answers: Cell<u64>,
+    /// How long the cash register was out of reach in one stretch.
+    pub(super) register_away: Cell<Duration>,
+    /// Receipts that waited for it at the end of that.
+    pub(super) waited: Cell<i64>,
     done: Cell<usize>,
     paid: Cell<usize>,
 }
@@ -126,6 +147,7 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     let (public, local) = power.addresses();
     (config.listen.public, config.listen.local) = (public, local);
     shop.world.aipay().set_webhook_url(Some(format!("http://{public}/webhooks/aipay")));
+    shop.world.webkassa().set_answers_14_with_data(seed.is_multiple_of(2));
     let web = Web::open(&format!("http://{local}"), &Trust::Roots).map_err(|cause| cause.to_string())?;
     let tally = Tally::default();
     let seen = RefCell::default();
@@ -133,6 +155,7 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     say(&format!(
         "  {orders} orders, seed {seed}: a lunch in {HASTE} times the speed, two tills, a bot, three printers, and bad luck"
     ));
+    lunch.morning().await?;
     let (over, is_over) = watch::channel(false);
     let selling = async {
         let sold = lunch.sell_all(orders).await;
@@ -146,9 +169,13 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
     );
     troubled?;
     calm(&shop);
-    let drained = lunch.drain().await;
+    let mut left = lunch.drain().await;
+    if left.is_empty() {
+        lunch.evening(&sold).await?;
+        left = lunch.drain().await;
+    }
     power.off().await;
-    let report = laws::check(&shop, &config, &sold, &tally, drained).map_err(|fault| fault.to_string())?;
+    let report = laws::check(&shop, &config, &sold, &tally, &left).map_err(|fault| fault.to_string())?;
     laws::show(&report);
     Ok(if report.is_lawful() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -162,8 +189,14 @@ async fn open_shop(no_wait: bool, clock: &Clock, ids: &Ids, spawner: &Spawner, s
         card_per_mille: 350,
         declined_per_mille: 25,
     };
-    let options =
-        ShopOptions { ports: Ports::default(), printers: [0; 3], terminals: 2, guest: Some(guest), webhook_url: None };
+    let options = ShopOptions {
+        ports: Ports::default(),
+        printers: [0; 3],
+        terminals: 2,
+        guest: Some(guest),
+        register: true,
+        webhook_url: None,
+    };
     Shop::open_with_tls(options, clock, ids, spawner, stop)
         .await
         .map_err(|cause| format!("cannot open the sandbox: {cause}"))
@@ -233,6 +266,8 @@ fn calm(shop: &Shop) {
     shop.world.aipay().faults().clear();
     shop.world.aipay().set_webhook_mode(WebhookMode::Normal);
     shop.world.poster().faults().clear();
+    shop.world.webkassa().faults().clear();
+    shop.world.webkassa().set_autonomous(false);
     shop.world.bot().faults().clear();
     shop.world.terminals().iter().for_each(|terminal| terminal.faults().clear());
     shop.printers.iter().for_each(|(printer, _)| printer.set_state(PrinterState::Ready));
@@ -262,8 +297,9 @@ impl Lunch<'_> {
         self.clock.sleep(arrives).await;
         let own = Ids::seeded(self.seed.wrapping_mul(1_000_003).wrapping_add(place as u64));
         let way = match own.below(100) {
-            0..50 => Way::Terminal(1 + own.below(2)),
-            50..85 => Way::Phone,
+            0..45 => Way::Terminal(1 + own.below(2)),
+            45..73 => Way::Phone,
+            73..85 => Way::Cash,
             _ => Way::Bot,
         };
         let mut sold = if way == Way::Bot { bot_order(place, &own) } else { self.table_order(way, &own) };
@@ -300,6 +336,7 @@ impl Lunch<'_> {
             paid: false,
             cash_tenge: 0,
             returned_tenge: 0,
+            cash_returned_tenge: 0,
             slips: 0,
             stuck: None,
         }
@@ -308,11 +345,18 @@ impl Lunch<'_> {
     /// From the first part to the second thoughts.
     async fn sell(&self, sold: &mut Sold, (in_parts, given_back): (u64, u64)) {
         let is_table = sold.way != Way::Bot;
-        if is_table && let Err(problem) = self.cash_part(sold, in_parts).await {
+        let in_cash = match sold.way {
+            Way::Bot => Ok(()),
+            Way::Cash => self.cash_whole(sold).await,
+            Way::Terminal(_) | Way::Phone => self.cash_part(sold, in_parts).await,
+        };
+        if let Err(problem) = in_cash {
             sold.stuck = Some(problem);
             return;
         }
-        self.collect(sold).await;
+        if !sold.paid {
+            self.collect(sold).await;
+        }
         if !is_table || sold.stuck.is_some() {
             return;
         }
@@ -355,22 +399,25 @@ impl Lunch<'_> {
         let mut body = json!({ "order_id": sold.foreign_id, "tender": "kaspi_terminal" });
         match sold.way {
             Way::Terminal(till) => body["terminal"] = json!(format!("till{till}")),
-            Way::Phone | Way::Bot => {
+            Way::Phone | Way::Bot | Way::Cash => {
                 body["tender"] = json!("kaspi_invoice");
                 body["phone"] = json!(self.phone());
             }
         }
         let key = format!("{}-{attempt}", sold.foreign_id);
         let shown = self.patient("POST", "/api/v1/payments", Some((&key, &body))).await?;
-        if self.ids.below(10) == 0 {
-            self.tap_twice(&key, &body, &shown).await?;
+        let mut id = shown["id"].as_str().unwrap_or_default().to_owned();
+        if self.ids.below(10) == 0
+            && let Some(second) = self.tap_twice(&key, &body, &shown).await?
+        {
+            id = second;
         }
-        let id = shown["id"].as_str().unwrap_or_default().to_owned();
         self.follow(&id).await
     }
 
-    /// A nervous finger, and the second till: the same payment, and a refusal.
-    async fn tap_twice(&self, key: &str, body: &Value, first: &Value) -> Result<(), String> {
+    /// A nervous finger, and the second till: the same payment, and a refusal. Where the first one had failed by then, the second till's is
+    /// the payment to follow.
+    async fn tap_twice(&self, key: &str, body: &Value, first: &Value) -> Result<Option<String>, String> {
         let again = self.patient("POST", "/api/v1/payments", Some((key, body))).await?;
         if again["id"] != first["id"] {
             return Err(format!("a double tap made a second payment: {} and {}", first["id"], again["id"]));
@@ -378,11 +425,16 @@ impl Lunch<'_> {
         let other = format!("{key}-other");
         match self.patient("POST", "/api/v1/payments", Some((&other, body))).await {
             Ok(second) => {
-                return Err(format!("the second till made a second payment: {} and {}", first["id"], second["id"]));
+                let path = format!("/api/v1/payments/{}", first["id"].as_str().unwrap_or_default());
+                let ended = self.patient("GET", &path, None).await?;
+                if !["failed", "cancelled", "expired"].contains(&ended["state"].as_str().unwrap_or_default()) {
+                    return Err(format!("the second till made a second payment: {} and {}", first["id"], second["id"]));
+                }
+                return Ok(second["id"].as_str().map(str::to_owned));
             }
             Err(_refused) => self.tally.double_taps.set(self.tally.double_taps.get() + 2),
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn follow(&self, id: &str) -> Result<String, String> {
@@ -529,24 +581,36 @@ impl Lunch<'_> {
         }
     }
 
-    /// Waits until nothing is left to do outside and nothing is unclear.
-    async fn drain(&self) -> bool {
+    /// Waits until nothing is left to do outside and nothing is unclear; tells what is left when it took too long.
+    async fn drain(&self) -> Vec<String> {
+        let left = RefCell::default();
         let idle = async {
             loop {
-                let jobs = self.patient("GET", "/api/v1/jobs", None).await?;
-                let mut is_idle = jobs["jobs"].as_array().is_some_and(Vec::is_empty);
-                for state in ["planned", "sent", "waiting", "unresolved"] {
-                    let live = self.patient("GET", &format!("/api/v1/payments?limit=1&state={state}"), None).await?;
-                    is_idle &= live["payments"].as_array().is_some_and(Vec::is_empty);
-                }
-                self.settle_returns().await?;
-                if is_idle {
+                let open = self.left_to_do().await?;
+                self.settle_questions().await?;
+                if open.is_empty() {
                     return Ok::<(), String>(());
                 }
+                left.replace(open);
                 self.clock.sleep(Duration::from_secs(2)).await;
             }
         };
-        matches!(self.clock.limit(DRAIN_LIMIT, idle).await, Ok(Ok(())))
+        match self.clock.limit(DRAIN_LIMIT, idle).await {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(problem)) => vec![problem],
+            Err(_late) => left.into_inner(),
+        }
+    }
+
+    async fn left_to_do(&self) -> Result<Vec<String>, String> {
+        let jobs = self.patient("GET", "/api/v1/jobs", None).await?;
+        let mut left = shown(&jobs["jobs"], |_| true);
+        for state in ["planned", "sent", "waiting", "unresolved"] {
+            let live = self.patient("GET", &format!("/api/v1/payments?limit=1&state={state}"), None).await?;
+            left.extend(shown(&live["payments"], |_| true));
+        }
+        left.extend(self.left_at_register().await?);
+        Ok(left)
     }
 
     /// The evil spirit of the lunch. Its plan depends on the seed alone; when it strikes depends on how far the lunch is.
@@ -569,6 +633,7 @@ impl Lunch<'_> {
         world.aipay().faults().chance(Fault::Status(503), 10);
         world.aipay().faults().add(Rule { call: "create".to_owned(), fault: Fault::LoseReply, times: 1, skip: 3 });
         world.bot().fail(2);
+        self.trouble_register();
         let all = usize::try_from(orders).unwrap_or(usize::MAX);
         let partners = [
             (all / 10, Strike::Webhooks(WebhookMode::Twice)),
@@ -592,12 +657,13 @@ impl Lunch<'_> {
             }
             Ok(())
         };
-        let (powered, (), ()) = tokio::join!(
+        let (powered, (), (), registered) = tokio::join!(
             power,
             self.strike_all(&partners, is_over.clone()),
-            self.strike_all(&printers, is_over.clone())
+            self.strike_all(&printers, is_over.clone()),
+            self.strike_register(all, is_over.clone()),
         );
-        powered
+        powered.and(registered)
     }
 
     /// Waits until so many guests are served; `false` when the lunch is over first.
@@ -657,6 +723,11 @@ impl Lunch<'_> {
     }
 }
 
+/// The rows of a list that are still open, as they are.
+fn shown(rows: &Value, is_open: impl Fn(&Value) -> bool) -> Vec<String> {
+    rows.as_array().into_iter().flatten().filter(|row| is_open(row)).map(|row| format!("still open: {row}")).collect()
+}
+
 /// What a guest orders from the bot.
 fn bot_order(place: usize, own: &Ids) -> Sold {
     let number = format!("tg-{place}");
@@ -670,6 +741,7 @@ fn bot_order(place: usize, own: &Ids) -> Sold {
         paid: false,
         cash_tenge: 0,
         returned_tenge: 0,
+        cash_returned_tenge: 0,
         slips: 0,
         stuck: None,
     }

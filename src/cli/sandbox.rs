@@ -72,6 +72,7 @@ fn options(config: Option<&Config>) -> ShopOptions {
         printers: [printer(0, 9101), printer(1, 9102), printer(2, 9103)],
         terminals: 1,
         guest: None,
+        register: true,
         webhook_url: Some(format!("http://{public}/webhooks/aipay")),
     }
 }

@@ -108,14 +108,20 @@ pub fn give_back(original: &Bill, returned: &[Bill], shares: &[Share], is_last: 
     };
     let asked =
         |kind: PayKind| -> Tiyn { shares.iter().filter(|share| share.kind == kind).map(|share| share.amount).sum() };
-    let payments: Vec<Payment> = PayKind::ALL
+    let wanted = |kind: PayKind| if kind == PayKind::Cash { whole_tenge(asked(kind)) } else { asked(kind) };
+    let mut payments: Vec<Payment> = PayKind::ALL
         .into_iter()
-        .map(|kind| {
-            let wanted = if kind == PayKind::Cash { whole_tenge(asked(kind)) } else { asked(kind) };
-            Payment { kind, sum: if is_last { left(kind) } else { wanted.min(left(kind)) } }
-        })
-        .filter(|payment| payment.sum > Tiyn::ZERO)
+        .map(|kind| Payment { kind, sum: if is_last { left(kind) } else { wanted(kind).min(left(kind)) } })
         .collect();
+    // A way that the receipt does not know, or has too little of: what else is left of it.
+    let asked_all: i64 = PayKind::ALL.iter().map(|kind| wanted(*kind).0).sum();
+    let mut missing = if is_last { 0 } else { asked_all - payments.iter().map(|payment| payment.sum.0).sum::<i64>() };
+    for payment in &mut payments {
+        let more = missing.min(left(payment.kind).0 - payment.sum.0).max(0);
+        payment.sum = Tiyn(payment.sum.0 + more);
+        missing -= more;
+    }
+    payments.retain(|payment| payment.sum > Tiyn::ZERO);
     let total: Tiyn = payments.iter().map(|payment| payment.sum).sum();
     let whole = Goods { positions: original.positions.clone(), modifiers: original.modifiers.clone() };
     let goods = if returned.is_empty() && total == original.total { whole } else { scaled(&whole, total) };
@@ -167,7 +173,7 @@ fn goods_of(order: &Snapshot, terms: &Terms) -> Goods {
 
 /// What stands on the bill of an order without lines.
 fn wording(order: &Snapshot) -> String {
-    if order.comment.trim().is_empty() {
+    if cut(&order.comment).is_empty() {
         format!("Тапсырыс/Заказ {}", order.number)
     } else {
         cut(&order.comment)
@@ -175,7 +181,9 @@ fn wording(order: &Snapshot) -> String {
 }
 
 fn cut(name: &str) -> String {
-    let clean: String = name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let clean: String =
+        name.split(|sign: char| sign.is_whitespace() || sign.is_control()).collect::<Vec<_>>().join(" ");
+    let clean = clean.split_whitespace().collect::<Vec<_>>().join(" ");
     clean.chars().take(NAME_CHARS_MAX).collect()
 }
 
@@ -195,6 +203,8 @@ fn position(line: &order::Line, terms: &Terms) -> Option<Position> {
     } else {
         cut(&format!("{} ({})", line.name, line.modifiers.join(", ")))
     };
+    // A register takes no line without a name.
+    let name = if name.is_empty() { format!("№ {}", cut(&line.key)) } else { name };
     let mut position = single(&name, line.unit.unwrap_or(usual), line.sum, vat);
     priced(&mut position, line.quantity, line.sum);
     Some(position)

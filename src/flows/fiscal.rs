@@ -8,14 +8,14 @@ use crate::domain::bill::{self, Share};
 use crate::domain::fiscal::{Basis, Bill, Moved, Position, Registered, ShiftReport, Side};
 use crate::domain::ids::{AttemptId, FiscalId, OrderId};
 use crate::domain::money::Tiyn;
-use crate::domain::order::Snapshot;
+use crate::domain::order::{Snapshot, Tender};
 use crate::domain::outcome::Reason;
 use crate::domain::paper::{CashSlip, Document, FiscalNotice, FiscalReceipt, PaymentLine, ReportKind, ShiftPaper};
 use crate::domain::time::Wall;
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::fiscal::{Act, Change, FiscalRow, Mark, NewFiscal, State};
 use crate::ledger::orders::{Closing, OrderRow};
-use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob};
+use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob, SUPERSEDED};
 use crate::ledger::questions::{NewQuestion, QuestionRow};
 use crate::ledger::refunds::RefundRow;
 use crate::ledger::{Fault, Tx, View, refused};
@@ -29,14 +29,20 @@ pub const QUESTIONS: [&str; 6] =
 /// Why a document goes out although it waited for too long: a person wants it.
 pub const WANTED: &str = "wanted";
 
+/// Why a Z report goes before everything: nothing is taken until the shift is closed.
+pub const OUT_OF_TURN: &str = "fiscal_shift_over";
+
 /// How long after the notice the guest may still be there: a later receipt is printed only when somebody asks for it.
 const GUEST_STAYS: Duration = Duration::from_secs(15 * 60);
 
 /// A receipt that is this much later than its payment says when it was paid.
 const LATE_AFTER: Duration = Duration::from_secs(120);
 
+/// Cash moves among which a caller's key is looked for: weeks of them.
+const KEYS_MAX: u32 = 500;
+
 /// Orders that are paid in part are looked for among the payments of this long.
-const PARTS_FOR: Duration = Duration::from_secs(2 * 24 * 3_600);
+const PARTS_FOR: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// What a receipt is meant to be: kept with its document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +57,9 @@ pub struct Meant {
     pub at: Wall,
     /// Our reference of the payment, or of the refund.
     pub reference: String,
+    /// Whether it was meant for a test register: its paper says so for ever (F29).
+    #[serde(default)]
+    pub is_test: bool,
 }
 
 /// What a cash move or a report is meant to be.
@@ -60,6 +69,9 @@ pub struct Wanted {
     pub by: String,
     /// Why; empty for a report.
     pub because: String,
+    /// The caller's key: the same wish that comes again is the same document.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// What is to be sent for a document.
@@ -82,12 +94,38 @@ fn is_ours(rules: &FiscalRules, row: &AttemptRow) -> bool {
     rules.register.is_some() && rules.issuer(row.tender) == Issuer::Register && row.attempt.state == Paid::Paid
 }
 
+/// The daemon starts: from when on payments by a tender are ours to register is kept, so that neither a new register nor another issuer
+/// makes a receipt for what was paid before.
+pub fn opened(tx: &Tx<'_>, rules: &Rules) -> Result<(), Fault> {
+    for tender in Tender::ALL {
+        let is_ours = rules.fiscal.register.is_some() && rules.fiscal.issuer(tender) == Issuer::Register;
+        let known = tx.vault(&since_name(tender))?.unwrap_or_default();
+        match (is_ours, known.is_empty()) {
+            (true, true) => tx.store_in_vault(&since_name(tender), &tx.now().0.to_string())?,
+            (false, false) => tx.store_in_vault(&since_name(tender), "")?,
+            (true, false) | (false, true) => {}
+        }
+    }
+    Ok(())
+}
+
+fn since_name(tender: Tender) -> String {
+    format!("fiscal.since.{}", tender.word())
+}
+
+/// Whether a payment became paid while its tender was ours to register.
+fn is_since(view: &View<'_>, row: &AttemptRow) -> Result<bool, Fault> {
+    let since = view.vault(&since_name(row.tender))?.and_then(|text| text.parse::<i64>().ok());
+    Ok(since.is_none_or(|since| row.changed.0 >= since))
+}
+
 /// The same, less what came out on our own paper before there was a register: its guest has gone.
-fn is_to_register(rules: &FiscalRules, row: &AttemptRow, jobs: &[JobRow]) -> bool {
+fn is_to_register(view: &View<'_>, rules: &FiscalRules, row: &AttemptRow, jobs: &[JobRow]) -> Result<bool, Fault> {
     let covers = |job: &JobRow| {
         job.created > row.changed || (job.created == row.changed && job.attempt.is_some_and(|last| row.id <= last))
     };
-    is_ours(rules, row) && !jobs.iter().any(|job| job.document == "receipt" && covers(job))
+    let is_covered = jobs.iter().any(|job| job.document == "receipt" && covers(job));
+    Ok(is_ours(rules, row) && !is_covered && is_since(view, row)?)
 }
 
 /// Whether any payment of an order is registered by us: then the register's paper is the guest's.
@@ -96,7 +134,12 @@ pub fn is_registered_here(view: &View<'_>, rules: &Rules, order: OrderId) -> Res
         return Ok(true);
     }
     let (rows, jobs) = (view.attempts_of_order(order)?, view.jobs_of(order)?);
-    Ok(rows.iter().any(|row| is_to_register(&rules.fiscal, row, &jobs)))
+    for row in &rows {
+        if is_to_register(view, &rules.fiscal, row, &jobs)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What the newest receipt says the order was paid in full with; zero when there is none.
@@ -122,6 +165,8 @@ struct Payment {
     known: Tiyn,
     /// What of it pays the order: what came on top, late or twice, is the guest's.
     counts: Tiyn,
+    /// Whether more of it may be registered by us.
+    is_open: bool,
 }
 
 /// The payments of an order that we register, in the order in which they pay it.
@@ -136,8 +181,9 @@ fn payments(tx: &Tx<'_>, rules: &Rules, order: &OrderRow) -> Result<Vec<Payment>
         let stayed = Tiyn(paid.0.saturating_sub(refund::returned(tx, row.id)?.0).max(0));
         let (known, counts) = (tx.fiscal_share(row.id)?, stayed.min(left));
         left = Tiyn(left.0 - counts.0);
-        if is_to_register(&rules.fiscal, &row, &jobs) || known > Tiyn::ZERO {
-            payments.push(Payment { row, stayed, known, counts });
+        let is_open = is_to_register(tx, &rules.fiscal, &row, &jobs)?;
+        if is_open || known > Tiyn::ZERO {
+            payments.push(Payment { row, stayed, known, counts, is_open });
         }
     }
     Ok(payments)
@@ -151,7 +197,7 @@ pub fn sell(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, is_full: bool) -> Resu
     let on_record: i64 = payments.iter().map(|one| one.stayed.min(one.known).0).sum();
     let mut room = (order.snapshot.due.0 - on_record).max(0);
     let mut shares: Vec<(&AttemptRow, Tiyn)> = Vec::new();
-    for one in payments.iter().filter(|one| rules.fiscal.issuer(one.row.tender) == Issuer::Register) {
+    for one in payments.iter().filter(|one| one.is_open) {
         let amount = (one.counts.0 - one.known.0).clamp(0, room);
         if amount > 0 {
             shares.push((&one.row, Tiyn(amount)));
@@ -166,7 +212,8 @@ pub fn sell(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, is_full: bool) -> Resu
     }
     let evidence = payments.iter().map(|one| settle::payment_line(&one.row)).collect();
     let full = if is_full { order.snapshot.due } else { Tiyn::ZERO };
-    let meant = Meant { full, evidence, at: last.changed, reference: last.reference.0.clone(), bill };
+    let reference = last.reference.0.clone();
+    let meant = Meant { full, evidence, at: last.changed, reference, is_test: rules.fiscal.is_test, bill };
     let shares: Vec<(AttemptId, Tiyn)> = shares.iter().map(|(row, amount)| (row.id, *amount)).collect();
     tx.add_fiscal(&NewFiscal {
         register: &register,
@@ -256,7 +303,8 @@ fn take_back(
         return Ok(false);
     };
     let evidence = vec![settle::refund_line(back)];
-    let meant = Meant { full: Tiyn::ZERO, evidence, at: back.changed, reference: back.reference.0.clone(), bill };
+    let (reference, is_test) = (back.reference.0.clone(), rules.fiscal.is_test);
+    let meant = Meant { full: Tiyn::ZERO, evidence, at: back.changed, reference, is_test, bill };
     let written = tx.add_fiscal(&NewFiscal {
         register: &sale.register,
         act: Act::Return,
@@ -271,6 +319,11 @@ fn take_back(
         refuse(tx, written.id, &Reason::new("fiscal_basis", sale.id))?;
         return Ok(false);
     }
+    if rules.fiscal.register.as_ref() != Some(&sale.register) {
+        // The register of that receipt is not here any more: a person makes the return in its cabinet.
+        refuse(tx, written.id, &Reason::new("no_fiscal", &sale.register))?;
+        return Ok(false);
+    }
     Ok(true)
 }
 
@@ -278,12 +331,19 @@ fn take_back(
 pub fn waiting_parts(view: &View<'_>, rules: &Rules, now: Wall) -> Result<Vec<OrderId>, Fault> {
     let from = now.plus_ms(-i64::try_from(PARTS_FOR.as_millis()).unwrap_or(i64::MAX));
     let mut waiting = Vec::new();
-    for id in view.unregistered_orders(from)? {
+    let ours: Vec<&str> = Tender::ALL
+        .iter()
+        .filter(|tender| rules.fiscal.issuer(**tender) == Issuer::Register)
+        .map(|tender| tender.word())
+        .collect();
+    for id in view.unregistered_orders(&serde_json::to_string(&ours)?, from)? {
         let order = view.order(id)?;
         let rows = view.attempts_of_order(id)?;
         let is_live = rows.iter().any(|row| row.attempt.state.is_live());
         let is_some_ours = rows.iter().any(|row| is_ours(&rules.fiscal, row));
-        if !is_live && is_some_ours && !settle::was_complete(view, &order)? {
+        // While its close is on its way, the receipt follows the answer of the POS.
+        let is_closing = matches!(order.closing, Closing::Waiting | Closing::Closing);
+        if !is_live && is_some_ours && !is_closing {
             waiting.push(id);
         }
     }
@@ -345,7 +405,8 @@ pub fn bind(tx: &Tx<'_>, id: FiscalId, key: &str, request: &str) -> Result<Fisca
 /// The register took a receipt: the guest's paper, and the word to the POS.
 pub fn registered(tx: &Tx<'_>, rules: &Rules, id: FiscalId, answer: &Registered) -> Result<(), Fault> {
     let row = tx.fiscal(id)?;
-    if row.state.is_final() {
+    // The register's own word corrects a person's.
+    if row.state == State::Registered {
         return Ok(());
     }
     if let Some(other) = tx.fiscal_by_sign(&row.register, &answer.sign)?.filter(|other| other.id != row.id) {
@@ -362,9 +423,27 @@ pub fn registered(tx: &Tx<'_>, rules: &Rules, id: FiscalId, answer: &Registered)
     if u128::try_from(late_ms).unwrap_or(0) <= GUEST_STAYS.as_millis() {
         paper(tx, rules, &row)?;
     }
+    drop_notices(tx, &row)?;
     let is_pos = row.order.map(|order| tx.order(order)).transpose()?.is_some_and(|order| order.source == "pos");
-    if is_pos && rules.pos.is_some() {
+    if is_pos && rules.pos.is_some() && is_whole(tx, &row)? {
         tx.set_mark(&row, Mark::Waiting)?;
+    }
+    Ok(())
+}
+
+/// Whether a receipt is about all goods of its order: only then the POS is told, which knows nothing of parts.
+fn is_whole(view: &View<'_>, row: &FiscalRow) -> Result<bool, Fault> {
+    match row.basis.map(|basis| view.fiscal(basis)).transpose()? {
+        Some(sale) => Ok(row.total == sale.total),
+        None => Ok(meant(row)?.full > Tiyn::ZERO),
+    }
+}
+
+/// A notice that is not out yet says what is no longer true.
+fn drop_notices(tx: &Tx<'_>, row: &FiscalRow) -> Result<(), Fault> {
+    let (Some(order), name) = (row.order, format!("notice:{}", row.id)) else { return Ok(()) };
+    for job in tx.jobs_of(order)?.iter().filter(|job| job.document == name && job.tries == 0 && job.is_open()) {
+        tx.set_job(job, JobState::Done, job.tries, Some(&Reason::new(SUPERSEDED, "")))?;
     }
     Ok(())
 }
@@ -442,7 +521,8 @@ pub fn later(tx: &Tx<'_>, id: FiscalId, state: State, reason: &Reason) -> Result
     let row = tx.fiscal(id)?;
     // Once uncertain it stays so until the register tells.
     let state = if row.state == State::Uncertain { row.state } else { state };
-    if !row.state.is_due() || row.reason.as_ref().is_some_and(|known| known.code == WANTED) {
+    let is_kept = |known: &Reason| [WANTED, OUT_OF_TURN].contains(&known.code.as_str());
+    if !row.state.is_due() || row.reason.as_ref().is_some_and(is_kept) {
         return Ok(());
     }
     let reason = Reason::new(&reason.code, "");
@@ -491,8 +571,11 @@ pub fn document_of(question: &QuestionRow) -> Option<FiscalId> {
 }
 
 fn forget_questions(tx: &Tx<'_>, row: &FiscalRow, outcome: &str) -> Result<(), Fault> {
-    let Some(order) = row.order else { return Ok(()) };
-    for question in tx.questions_of(order)? {
+    let questions = match row.order {
+        Some(order) => tx.questions_of(order)?,
+        None => tx.open_questions()?,
+    };
+    for question in questions {
         if document_of(&question) == Some(row.id) && question.code != "pos_mark" {
             tx.answer(question.id, "kassad", "", outcome)?;
         }
@@ -563,6 +646,13 @@ pub fn waiting_ended(tx: &Tx<'_>, register: &str) -> Result<(), Fault> {
 /// A person wants a document tried again. One that was surely refused is made anew from what the shop's rules say now.
 pub fn retry(tx: &Tx<'_>, rules: &Rules, id: FiscalId) -> Result<FiscalRow, Fault> {
     let row = tx.fiscal(id)?;
+    let basis = row.basis.map(|basis| tx.fiscal(basis)).transpose()?;
+    if basis.is_some_and(|sale| sale.state == State::Settled) {
+        return refused("fiscal_basis", row.id.to_string());
+    }
+    if rules.fiscal.register.as_ref() != Some(&row.register) {
+        return refused("no_fiscal", row.register);
+    }
     match row.state {
         State::Registered | State::Settled => refused("fiscal_final", row.id.to_string()),
         State::Queued | State::Sending | State::Uncertain => {
@@ -599,10 +689,10 @@ fn anew(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow) -> Result<(String, Tiyn), F
 pub fn want_report(tx: &Tx<'_>, rules: &Rules, kind: ReportKind, by: &str) -> Result<FiscalRow, Fault> {
     let Some(register) = &rules.fiscal.register else { return refused("no_fiscal", "") };
     let act = if kind == ReportKind::X { Act::X } else { Act::Z };
-    if let Some(waits) = tx.fiscal_open(register, u32::MAX)?.into_iter().find(|row| row.act == act) {
+    if let Some(waits) = tx.fiscal_due(register, u32::MAX)?.into_iter().find(|row| row.act == act) {
         return Ok(waits);
     }
-    let wanted = Wanted { by: by.to_owned(), because: String::new() };
+    let wanted = Wanted { by: by.to_owned(), ..Wanted::default() };
     tx.add_fiscal(&NewFiscal {
         register,
         act,
@@ -622,6 +712,7 @@ pub fn move_cash(
     amount: Tiyn,
     by: &str,
     because: &str,
+    key: Option<&str>,
 ) -> Result<FiscalRow, Fault> {
     let Some(register) = &rules.fiscal.register else { return refused("no_fiscal", "") };
     if by.trim().is_empty() || because.trim().is_empty() {
@@ -630,10 +721,21 @@ pub fn move_cash(
     if amount <= Tiyn::ZERO || !amount.in_limits() || amount.whole_tenge().is_none() {
         return refused("no_sum", amount.decimal());
     }
-    let wanted = Wanted { by: by.to_owned(), because: because.to_owned() };
+    let act = if is_in { Act::CashIn } else { Act::CashOut };
+    if let Some(key) = key
+        && let Some(known) = moved_by_key(tx, key)?
+    {
+        let is_same = (known.act, known.total) == (act, amount);
+        return if is_same {
+            Ok(known)
+        } else {
+            refused("key_reused", format!("the key was used for document {}", known.id))
+        };
+    }
+    let wanted = Wanted { by: by.to_owned(), because: because.to_owned(), key: key.map(str::to_owned) };
     tx.add_fiscal(&NewFiscal {
         register,
-        act: if is_in { Act::CashIn } else { Act::CashOut },
+        act,
         order: None,
         basis: None,
         total: amount,
@@ -642,13 +744,21 @@ pub fn move_cash(
     })
 }
 
+/// The cash move of a caller's key, among those of the last days.
+fn moved_by_key(view: &View<'_>, key: &str) -> Result<Option<FiscalRow>, Fault> {
+    for row in view.newest_moves(KEYS_MAX)? {
+        if serde_json::from_str::<Wanted>(&row.bill)?.key.as_deref() == Some(key) {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
+}
+
 /// Whether the shift of a business day that is over is still open: then its Z report is wanted.
 pub fn end_day(tx: &Tx<'_>, rules: &Rules, day: Wall) -> Result<bool, Fault> {
     let Some(register) = rules.fiscal.register.clone().filter(|_| rules.fiscal.auto_z) else { return Ok(false) };
-    let last = tx.last_registered(&register)?;
-    let is_due = last.is_some_and(|last| last.act != Act::Z && last.created < day);
-    let waits = tx.fiscal_open(&register, u32::MAX)?;
-    if !is_due || waits.iter().any(|row| row.act == Act::Z) {
+    let waits = tx.fiscal_due(&register, u32::MAX)?;
+    if !tx.is_shift_older(&register, day)? || waits.iter().any(|row| row.act == Act::Z) {
         return Ok(false);
     }
     want_report(tx, rules, ReportKind::Z, "kassad").map(|_| true)
@@ -741,6 +851,9 @@ pub fn notice(tx: &Tx<'_>, rules: &Rules, id: FiscalId) -> Result<(), Fault> {
 /// A person wants the paper of a document (again): the receipt or report where there is one, else the notice.
 pub fn print_again(tx: &Tx<'_>, rules: &Rules, id: FiscalId) -> Result<FiscalRow, Fault> {
     let row = tx.fiscal(id)?;
+    if row.state == State::Settled {
+        return refused("fiscal_final", row.id.to_string());
+    }
     let (order, name) = (place(tx, rules, &row)?, job_name(&row));
     let known: Vec<_> = tx.jobs_of(order.id)?.into_iter().filter(|job| job.document == name).collect();
     if known.is_empty() {
@@ -821,7 +934,7 @@ fn document(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow, order: &OrderRow) -> Re
             report.map(|report| Document::Shift(Box::new(ShiftPaper { shop, report, is_test })))
         }
         Act::CashIn | Act::CashOut => {
-            let Wanted { by, because } = serde_json::from_str(&row.bill)?;
+            let Wanted { by, because, .. } = serde_json::from_str(&row.bill)?;
             let moved: Option<Moved> = serde_json::from_str(row.answer.as_deref().unwrap_or("null"))?;
             let is_in = row.act == Act::CashIn;
             Some(Document::Cash(CashSlip { shop, is_in, amount: row.total, by, because, moved, at, is_test }))
@@ -849,7 +962,7 @@ fn receipt(
         paid_at: if is_late { rules.paper_time(meant.at) } else { String::new() },
         reference: meant.reference,
         bill: meant.bill,
-        is_test: rules.fiscal.is_test,
+        is_test: meant.is_test || rules.fiscal.is_test,
     })))
 }
 
@@ -868,6 +981,6 @@ fn notice_of(rules: &Rules, row: &FiscalRow, order: &OrderRow) -> Result<Documen
         number: row.id.0,
         contact: rules.fiscal.contact.clone(),
         reference: meant.reference,
-        is_test: rules.fiscal.is_test,
+        is_test: meant.is_test || rules.fiscal.is_test,
     }))
 }

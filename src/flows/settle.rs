@@ -290,7 +290,11 @@ pub fn look(tx: &Tx<'_>, rules: &Rules, job: JobId, seen: &PosOrder, acted: bool
     let is_fed =
         seen.standing == PosStanding::Removed || !order.snapshot.lines.is_empty() || seen.snapshot.lines.is_empty();
     if !is_fed {
-        // The POS was away when the money was asked for: the dishes are known only now, and the guest has paid them.
+        // The POS was away when the money was asked for: the dishes are known only now, and the guest has paid them. The receipt names
+        // them, and so does the word to the POS that there is one.
+        if order.snapshot.due == seen.snapshot.due {
+            tx.resnap_order(&order, &seen.snapshot)?;
+        }
         kitchen::tickets(tx, rules, &order, &seen.snapshot)?;
     }
     match &seen.standing {

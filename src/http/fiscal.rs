@@ -145,7 +145,9 @@ async fn cash_it(asked: &Asked, headers: &HeaderMap, body: Body) -> Result<Fisca
     let is_in = body["in"].as_bool().ok_or_else(|| Problem::bad("in: true or false"))?;
     let amount = shape::read_sum(&body["amount"], "amount").map_err(Problem::bad)?;
     let ((by, because), rules) = (named(&body)?, asked.faces.office.rules.clone());
-    let moved = move |tx: &crate::ledger::Tx<'_>| fiscal::move_cash(tx, &rules, is_in, amount, &by, &because);
+    let key = Asked::key(headers, "cash", "")?.map(|(key, _)| key);
+    let moved =
+        move |tx: &crate::ledger::Tx<'_>| fiscal::move_cash(tx, &rules, is_in, amount, &by, &because, key.as_deref());
     Ok(asked.faces.office.writer.decide(moved).await?)
 }
 

@@ -244,6 +244,7 @@ pub fn question(faces: &Faces, view: View<'_>, row: &QuestionRow, lang: Lang) ->
         "may_answer": true,
         "choices": choices,
         "job": crate::flows::print::job_of(row),
+        "document": crate::flows::fiscal::document_of(row),
     }))
 }
 

@@ -305,6 +305,37 @@ impl View<'_> {
         self.fiscal_where(tail, (register, limit))
     }
 
+    /// What a register still has to take, oldest first.
+    pub fn fiscal_due(&self, register: &str, limit: u32) -> Result<Vec<FiscalRow>, Fault> {
+        let tail =
+            "WHERE register = ?1 AND state IN ('queued', 'sending', 'uncertain', 'refused') AND state <> 'refused'
+                     ORDER BY act <> 'z' OR coalesce(reason ->> '$.code', '') <> 'fiscal_shift_over', id LIMIT ?2";
+        self.fiscal_where(tail, (register, limit))
+    }
+
+    /// Receipts without a sign and without paper that says so, written down since a time of day, oldest first.
+    pub fn fiscal_unnoticed(&self, register: &str, from: Wall, limit: u32) -> Result<Vec<FiscalRow>, Fault> {
+        let tail = "WHERE register = ?1 AND state IN ('queued', 'sending', 'uncertain', 'refused')
+                      AND act IN ('sale', 'return') AND noticed IS NULL AND created >= ?2 ORDER BY id LIMIT ?3";
+        self.fiscal_where(tail, (register, from.0, limit))
+    }
+
+    /// Whether a document of an open shift was registered before a moment: after the newest Z report, and not an X.
+    pub fn is_shift_older(&self, register: &str, day: Wall) -> Result<bool, Fault> {
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM fiscal WHERE register = ?1 AND state = 'registered' AND act NOT IN ('x', 'z')
+                     AND created < ?2 AND id > (SELECT coalesce(max(id), 0) FROM fiscal
+                       WHERE register = ?1 AND state = 'registered' AND act = 'z'))";
+        Ok(self.connection.prepare_cached(sql)?.query_row((register, day.0), |row| row.get(0))?)
+    }
+
+    /// Whether a shift was closed since a moment.
+    pub fn was_shift_closed(&self, register: &str, since: Wall) -> Result<bool, Fault> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM fiscal
+                    WHERE register = ?1 AND act = 'z' AND state = 'registered' AND changed >= ?2)";
+        Ok(self.connection.prepare_cached(sql)?.query_row((register, since.0), |row| row.get(0))?)
+    }
+
     /// What a register still has to take: how many, and the oldest.
     pub fn fiscal_backlog(&self, register: &str) -> Result<(i64, Option<Wall>), Fault> {
         let sql = "SELECT count(*), min(created) FROM fiscal
@@ -331,15 +362,22 @@ impl View<'_> {
         self.fiscal_where("ORDER BY id DESC LIMIT ?1", [limit])
     }
 
+    /// The newest cash moves, the newest first.
+    pub fn newest_moves(&self, limit: u32) -> Result<Vec<FiscalRow>, Fault> {
+        self.fiscal_where("WHERE act IN ('cash_in', 'cash_out') ORDER BY id DESC LIMIT ?1", [limit])
+    }
+
     /// The newest document of a register that it took.
     pub fn last_registered(&self, register: &str) -> Result<Option<FiscalRow>, Fault> {
         let tail = "WHERE register = ?1 AND state = 'registered' AND act <> 'x' ORDER BY id DESC LIMIT 1";
         Ok(self.fiscal_where(tail, [register])?.pop())
     }
 
-    /// Receipts that the POS is to be told of, oldest first.
+    /// Receipts that the POS is to be told of, of orders that are closed there, oldest first.
     pub fn fiscal_marks(&self, limit: u32) -> Result<Vec<FiscalRow>, Fault> {
-        self.fiscal_where("WHERE mark = 'waiting' ORDER BY id LIMIT ?1", [limit])
+        let tail = "WHERE mark = 'waiting' AND order_id IN (SELECT id FROM orders WHERE closing = 'closed')
+                     ORDER BY id LIMIT ?1";
+        self.fiscal_where(tail, [limit])
     }
 
     /// What a document registers of each payment, below zero where it takes back.
@@ -356,13 +394,14 @@ impl View<'_> {
         Ok(self.connection.prepare_cached(sql)?.query_row([attempt.0], |row| Ok(Tiyn(row.get(0)?)))?)
     }
 
-    /// Orders with a payment since a time of day of which no document registers anything.
-    pub fn unregistered_orders(&self, from: Wall) -> Result<Vec<OrderId>, Fault> {
+    /// Orders with a payment by one of these tenders (their words as a JSON list) since a time of day, of which no document registers
+    /// anything.
+    pub fn unregistered_orders(&self, tenders: &str, from: Wall) -> Result<Vec<OrderId>, Fault> {
         let sql = "SELECT DISTINCT parts.order_id FROM attempts JOIN parts ON parts.id = attempts.part_id
-                    WHERE attempts.created >= ?1 AND attempts.state = 'paid'
+                    WHERE attempts.created >= ?1 AND attempts.state = 'paid' AND tender IN (SELECT value FROM json_each(?2))
                       AND NOT EXISTS (SELECT 1 FROM fiscal_shares WHERE attempt = attempts.id)";
         let mut query = self.connection.prepare_cached(sql)?;
-        let orders = query.query_map([from.0], |row| Ok(OrderId(row.get(0)?)))?;
+        let orders = query.query_map((from.0, tenders), |row| Ok(OrderId(row.get(0)?)))?;
         Ok(orders.collect::<Result<_, _>>()?)
     }
 }
@@ -433,7 +472,8 @@ impl Tx<'_> {
         if row.state == change.state && row.reason.as_ref() == change.reason && change.answer.is_none() {
             return Ok(row.clone());
         }
-        if row.state.is_final() {
+        // What a person settled may turn out to be registered after all.
+        if row.state == State::Registered || (row.state == State::Settled && change.state != State::Registered) {
             return Err(Fault::Broken(format!("fiscal document {} is {}", row.id, row.state.word())));
         }
         let mut entry = json!({ "state": change.state.word(), "was": row.state.word(), "reason": change.reason });

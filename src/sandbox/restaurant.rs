@@ -31,6 +31,8 @@ pub struct ShopOptions {
     pub terminals: u8,
     /// Guests that act by themselves.
     pub guest: Option<AutoGuest>,
+    /// Whether the daemon's configuration names the cash register.
+    pub register: bool,
     /// Where AiPay's notices go.
     pub webhook_url: Option<String>,
 }
@@ -39,6 +41,8 @@ pub struct ShopOptions {
 pub struct Shop {
     /// AiPay, Poster, Webkassa, terminals and the bot.
     pub world: World,
+    /// Whether the daemon's configuration names the cash register.
+    register: bool,
     /// `receipt`, `hot`, `bar`, with where they listen.
     pub printers: Vec<(Arc<Printer>, SocketAddr)>,
     /// Who issued the first terminal's certificate, as PEM; none where it speaks plain HTTP.
@@ -121,7 +125,7 @@ impl Shop {
             world.plug_printer(printer.clone());
             printers.push((printer, address));
         }
-        Ok(Shop { world, printers, authority })
+        Ok(Shop { world, register: options.register, printers, authority })
     }
 
     /// The printer of a name.
@@ -144,6 +148,17 @@ impl Shop {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             io::Error::new(io::ErrorKind::InvalidData, faults.join("; "))
         })
+    }
+
+    /// The register; what goes through AiPay it issues itself.
+    fn fiscal_text(&self) -> String {
+        format!(
+            "[fiscal]\nname = \"kassa\"\nkind = \"webkassa\"\naddress = \"{}\"\napi_key_file = \"webkassa.key\"\n\
+             login = \"{SANDBOX_SECRET}\"\npassword_file = \"webkassa.password\"\ncashbox = \"{}\"\nvat = \"16\"\n\
+             external = [\"kaspi_invoice\"]\nissued_by = \"AiPay\"\n\n",
+            self.world.webkassa_base(),
+            WebkassaOptions::default().cashbox,
+        )
     }
 
     fn config_text(&self, public: SocketAddr, local: SocketAddr) -> String {
@@ -173,13 +188,9 @@ impl Shop {
             self.world.bot_url(),
             self.world.poster_base(),
         );
-        text += &format!(
-            "[fiscal]\nname = \"kassa\"\nkind = \"webkassa\"\naddress = \"{}\"\napi_key_file = \"webkassa.key\"\n\
-             login = \"{SANDBOX_SECRET}\"\npassword_file = \"webkassa.password\"\ncashbox = \"{}\"\nvat = \"16\"\n\
-             external = [\"kaspi_invoice\"]\nissued_by = \"AiPay\"\n\n",
-            self.world.webkassa_base(),
-            WebkassaOptions::default().cashbox,
-        );
+        if self.register {
+            text += &self.fiscal_text();
+        }
         for (printer, address) in &self.printers {
             let roles = if printer.name() == "receipt" { "roles = [\"receipt\"]\n" } else { "" };
             text += &format!(

@@ -29,6 +29,12 @@ const ASIDE_PAUSE: Duration = Duration::from_secs(300);
 /// The pause after "another request is running".
 const TURN_PAUSE: Duration = Duration::from_secs(2);
 
+/// Times in a row that another request was running, before the register counts as in trouble: a minute.
+const TURNS_MAX: u32 = 30;
+
+/// Tries in a row without a clear answer before a register that is well otherwise is believed about everything else (I11).
+const UNCLEAR_MAX: u32 = 5;
+
 /// Looks at the register that answers and does not know a document it has the key of, before a person is asked.
 const LOOKS_MAX: u32 = 3;
 
@@ -103,6 +109,10 @@ struct Tries {
     unseen: HashMap<FiscalId, u32>,
     /// Documents of which surely no try of this life reached the register.
     unsent: HashSet<FiscalId>,
+    /// Documents of which nobody knew what became of them: how often in a row.
+    unclear: HashMap<FiscalId, u32>,
+    /// How often in a row another request was running.
+    turns: u32,
     back_off: BackOff,
 }
 
@@ -161,8 +171,7 @@ impl Desk {
     }
 
     fn due(&self) -> Vec<FiscalRow> {
-        let rows = self.office.look(|view| view.fiscal_open(&self.name, ROUND_MAX)).unwrap_or_default();
-        let mut rows: Vec<FiscalRow> = rows.into_iter().filter(|row| row.state.is_due()).collect();
+        let mut rows = self.office.look(|view| view.fiscal_due(&self.name, ROUND_MAX)).unwrap_or_default();
         // A Z report that may have closed its shift comes first: after another document it would close the next one.
         rows.sort_by_key(|row| !(row.act == Act::Z && row.state != State::Queued));
         rows
@@ -196,6 +205,19 @@ impl Desk {
                 }
             }
         };
+        if row.request.is_some() && row.act.is_bill() && !tries.unsent.contains(&row.id) {
+            let was_closed = self.office.look(|view| view.was_shift_closed(&self.name, row.created))?;
+            if was_closed {
+                // Whether a register knows its keys beyond their shift is told nowhere: what may be there is looked for first.
+                match self.found(row).await {
+                    Outcome::Done(Some(answer)) => return self.registered(row, *answer, tries).await,
+                    Outcome::Done(None) => {}
+                    Outcome::Refused(reason) | Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
+                        return self.unclear(row, &reason, tries).await;
+                    }
+                }
+            }
+        }
         // From here on it may be at the register, unless the answer says that nothing left us.
         let was_unsent = tries.unsent.remove(&row.id);
         let filed = self.driver.file(&request).await;
@@ -267,6 +289,10 @@ impl Desk {
             }
             Outcome::Done(Filing::OutOfTurn(reason)) => {
                 warn!(register = %self.name, %reason, "another request of this register is running: does another till use it?");
+                tries.turns += 1;
+                if tries.turns >= TURNS_MAX {
+                    self.trouble(&reason);
+                }
                 Ok(Next::Pause(TURN_PAUSE))
             }
             Outcome::Done(Filing::Stopped(reason)) => {
@@ -276,24 +302,68 @@ impl Desk {
                 error!(register = %self.name, %reason, "the cash register takes nothing until somebody acts");
                 Ok(Next::Pause(PAUSE_MAX))
             }
+            Outcome::Refused(reason) if !was_unsent => {
+                // An earlier try may have gone through, whatever is said of this one: it is never made anew (I5).
+                warn!(document = %id, %reason, "the cash register refused a document that it may have");
+                let found = if row.act.is_bill() { self.found(row).await } else { Outcome::Done(None) };
+                match found {
+                    Outcome::Done(Some(answer)) => self.registered(row, *answer, tries).await,
+                    Outcome::Done(None) | Outcome::Refused(_) => {
+                        self.is_well();
+                        self.office.writer.decide(move |tx| fiscal::set_aside(tx, id, &reason)).await?;
+                        Ok(Next::Aside)
+                    }
+                    Outcome::NotSent(reason) | Outcome::Unknown(reason) => self.unclear(row, &reason, tries).await,
+                }
+            }
             Outcome::Refused(reason) => {
                 warn!(document = %id, %reason, "the cash register refused a document");
                 self.is_well();
                 self.office.writer.decide(move |tx| fiscal::refuse(tx, id, &reason)).await?;
-                Ok(Next::Through)
+                self.over_or_aside(id)
             }
             Outcome::NotSent(reason) => self.not_through(row, as_it_was, &reason, tries).await,
-            Outcome::Unknown(reason) => self.not_through(row, State::Uncertain, &reason, tries).await,
+            Outcome::Unknown(reason) => self.unclear(row, &reason, tries).await,
         }
+    }
+
+    /// The next document, unless this one still waits for a person: then it is left aside.
+    fn over_or_aside(&self, id: FiscalId) -> Result<Next, Fault> {
+        let is_due = self.office.look(|view| view.fiscal(id))?.state.is_due();
+        Ok(if is_due { Next::Aside } else { Next::Through })
+    }
+
+    /// Nobody knows what became of a try. A register that is well otherwise is not held up by one document for ever.
+    async fn unclear(&self, row: &FiscalRow, reason: &Reason, tries: &mut Tries) -> Result<Next, Fault> {
+        let next = self.not_through(row, State::Uncertain, reason, tries).await?;
+        let count = tries.unclear.entry(row.id).or_default();
+        *count += 1;
+        if *count < UNCLEAR_MAX || !row.act.is_bill() {
+            return Ok(next);
+        }
+        *count = 0;
+        let is_up = match self.driver.probe().await {
+            Outcome::Done(state) => matches!(state.health, Health::Good | Health::Warns(_)),
+            Outcome::Refused(_) | Outcome::NotSent(_) | Outcome::Unknown(_) => false,
+        };
+        if !is_up {
+            return Ok(next);
+        }
+        self.is_well();
+        let (id, reason) = (row.id, reason.clone());
+        self.office.writer.decide(move |tx| fiscal::set_aside(tx, id, &reason)).await?;
+        Ok(Next::Aside)
     }
 
     async fn registered(&self, row: &FiscalRow, answer: Registered, tries: &mut Tries) -> Result<Next, Fault> {
         self.is_well();
         info!(document = %row.id, shift = answer.shift, "registered");
         tries.unseen.remove(&row.id);
+        tries.unclear.remove(&row.id);
+        tries.turns = 0;
         let (id, rules) = (row.id, self.office.rules.clone());
         self.office.writer.decide(move |tx| fiscal::registered(tx, &rules, id, &answer)).await?;
-        Ok(Next::Through)
+        self.over_or_aside(id)
     }
 
     /// The register has the key and told nothing of its document.
@@ -311,9 +381,7 @@ impl Desk {
                 self.office.writer.decide(move |tx| fiscal::set_aside(tx, id, &reason)).await?;
                 Ok(Next::Aside)
             }
-            Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
-                self.not_through(row, State::Uncertain, &reason, tries).await
-            }
+            Outcome::NotSent(reason) | Outcome::Unknown(reason) => self.unclear(row, &reason, tries).await,
         }
     }
 
@@ -340,7 +408,12 @@ impl Desk {
     /// Closes the shift out of turn: nothing else is taken before it.
     async fn close_shift(&self, tries: &mut Tries) -> Result<Next, Fault> {
         let rules = self.office.rules.clone();
-        let wanted = move |tx: &crate::ledger::Tx<'_>| fiscal::want_report(tx, &rules, ReportKind::Z, "kassad");
+        let wanted = move |tx: &crate::ledger::Tx<'_>| {
+            let row = fiscal::want_report(tx, &rules, ReportKind::Z, "kassad")?;
+            // Over a lost answer and a restart it goes before everything: else it would close the next shift.
+            fiscal::later(tx, row.id, State::Queued, &Reason::new(fiscal::OUT_OF_TURN, ""))?;
+            tx.fiscal(row.id)
+        };
         let row = self.office.writer.decide(wanted).await?;
         let next = self.report(&row, ReportKind::Z, tries).await?;
         if next == Next::Through && self.office.look(|view| view.fiscal(row.id))?.state != State::Registered {
@@ -401,7 +474,9 @@ impl Desk {
         let is_wanted = row.reason.as_ref().is_some_and(|reason| reason.code == WANTED);
         let window_ms = i64::try_from(WINDOW.as_millis()).unwrap_or(i64::MAX);
         let age_ms = self.office.clock.wall().0.saturating_sub(row.created.0);
-        row.act.is_bill() && !is_wanted && self.office.clock.trust() == Trust::Synced && age_ms > window_ms
+        // What may be at the register already is asked about for ever, with a question of its own.
+        let was_sent = row.request.is_some() && row.state != State::Queued;
+        row.act.is_bill() && !was_sent && !is_wanted && self.office.clock.trust() == Trust::Synced && age_ms > window_ms
     }
 
     fn trouble(&self, reason: &Reason) {
@@ -494,20 +569,15 @@ impl Desk {
 
     /// Guests who wait for too long get paper without a sign; at once where it is known that none will come now.
     async fn notices(&self, watch: &mut Watch, now: Monotonic) -> Result<Option<Monotonic>, Fault> {
-        let rows: Vec<FiscalRow> = self
-            .office
-            .look(|view| view.fiscal_open(&self.name, ROUND_MAX))?
-            .into_iter()
-            .filter(|row| row.act.is_bill())
-            .collect();
+        let from = self.office.clock.wall().plus_ms(-NOTICE_AGE_MAX_MS);
+        let rows = self.office.look(|view| view.fiscal_unnoticed(&self.name, from, ROUND_MAX))?;
         watch.seen.retain(|id, _| rows.iter().any(|row| row.id == *id));
         let wait = if self.trouble_now().is_some() { Duration::ZERO } else { self.office.rules.fiscal.notice_after };
         let mut due = Vec::new();
-        for row in rows.iter().filter(|row| row.noticed.is_none()) {
+        for row in &rows {
             let first = *watch.seen.entry(row.id).or_insert(now);
-            let is_gone = self.office.clock.wall().0.saturating_sub(row.created.0) > NOTICE_AGE_MAX_MS;
             let at = if row.state == State::Refused { first } else { first.plus(wait) };
-            if at <= now && !is_gone {
+            if at <= now {
                 let (id, rules) = (row.id, self.office.rules.clone());
                 self.office.writer.decide(move |tx| fiscal::notice(tx, &rules, id)).await?;
             } else if at > now {
@@ -538,9 +608,8 @@ impl Desk {
 
     /// One red line while receipts wait for long; it goes by itself.
     async fn waiting(&self, watch: &mut Watch, now: Monotonic) -> Result<Option<Monotonic>, Fault> {
-        let (count, _) = self.office.look(|view| view.fiscal_backlog(&self.name))?;
         let name = self.name.clone();
-        if count == 0 {
+        if self.due().is_empty() {
             if watch.waiting_since.take().is_some() || !watch.is_cleared {
                 watch.is_cleared = true;
                 self.office.writer.decide(move |tx| fiscal::waiting_ended(tx, &name)).await?;
@@ -552,7 +621,8 @@ impl Desk {
         if at > now {
             return Ok(Some(at));
         }
-        if let Some(reason) = self.trouble_now() {
+        {
+            let reason = self.trouble_now().unwrap_or_else(|| Reason::new("fiscal_queued", ""));
             self.office.writer.decide(move |tx| fiscal::ask_about_waiting(tx, &name, &reason)).await?;
         }
         // Once answered it is not asked again at once.

@@ -239,7 +239,7 @@ async fn mark_all(counter: &Counter) {
                 Outcome::NotSent(reason) | Outcome::Unknown(reason) => {
                     warn!(order = %mark.foreign_id, %reason, "the POS did not hear of a receipt");
                     is_away = true;
-                    break;
+                    continue;
                 }
             };
             let id = row.id;

@@ -68,8 +68,14 @@ impl Counter {
         let ids = Ids::seeded(7);
         let (hand, stop) = Stop::pair();
         let spawner = daemon::spawner(stop.clone());
-        let options =
-            ShopOptions { ports: Ports::default(), printers: [0; 3], terminals: 1, guest: None, webhook_url: None };
+        let options = ShopOptions {
+            ports: Ports::default(),
+            printers: [0; 3],
+            terminals: 1,
+            guest: None,
+            register: false,
+            webhook_url: None,
+        };
         let shop = Shop::open(options, &clock, &ids, &spawner, &stop).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let power = Arc::new(AtomicBool::new(true));

@@ -217,9 +217,11 @@ async fn begin(sim: &Sim, id: &str, amount: Tiyn, is_part: bool, way: u64, key: 
     };
     if way == 9 {
         in_hand(sim, amount);
+        sim.world().in_hand.insert(id.to_owned());
     }
     let (status, shown) = patient(sim, "/api/v1/payments", &[("idempotency-key", key)], &body).await;
     if way == 9 {
+        sim.world().in_hand.remove(id);
         let taken = shown["amount"].as_i64().filter(|_| status == 201).and_then(Tiyn::from_tenge).unwrap_or(Tiyn::ZERO);
         // Notes that a waiter closed the order with by hand meanwhile stay in the till.
         let stays = {
@@ -502,6 +504,10 @@ async fn answer_order(sim: &Sim, question: &QuestionRow, asked: u64) {
         return;
     }
     let id = row.snapshot.foreign_id.clone();
+    if sim.world().in_hand.contains(&id) {
+        // Nobody counts the till while a cashier holds the guest's notes.
+        return;
+    }
     let (net, owed, is_open, is_bots) = {
         let world = sim.world();
         let sale = &world.sales[&id];

@@ -179,6 +179,8 @@ pub struct World {
     pub papers: Vec<Paper>,
     pub heard: Vec<(String, String)>,
     pub register: super::register::Model,
+    /// Orders whose guest's notes are in the cashier's hand and not in our books yet.
+    pub in_hand: BTreeSet<String>,
     /// Orders of which the POS knows that they are registered, and that they were given back.
     pub marked: BTreeSet<(String, bool)>,
     /// Which order a reference belongs to, learnt from committed rows.

@@ -1,6 +1,6 @@
 //! Parts and second thoughts of the lunch: a guest pays some of the bill in cash, another one gets money back for a dish.
 
-use super::{Look, Lunch, Sold, TRIES_MAX};
+use super::{Look, Lunch, Sold, TRIES_MAX, Way};
 use crate::sandbox::terminal::OperationStatus;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -18,6 +18,12 @@ impl Lunch<'_> {
         if draw >= IN_PARTS || part == 0 {
             return Ok(());
         }
+        self.take_cash(sold, part).await?;
+        sold.cash_tenge = part;
+        Ok(())
+    }
+
+    async fn take_cash(&self, sold: &Sold, part: i64) -> Result<(), String> {
         let tendered = (part + 4_999) / 5_000 * 5_000;
         let body = json!({
             "order_id": sold.foreign_id, "tender": "cash", "amount": part, "tendered": tendered,
@@ -27,7 +33,14 @@ impl Lunch<'_> {
         if shown["change"] != json!(tendered - part) {
             return Err(format!("the change of {tendered} for {part} is {}", shown["change"]));
         }
-        sold.cash_tenge = part;
+        Ok(())
+    }
+
+    /// All of the bill in cash, with change.
+    pub(super) async fn cash_whole(&self, sold: &mut Sold) -> Result<(), String> {
+        let due = sold.due_tenge;
+        self.take_cash(sold, due).await?;
+        (sold.cash_tenge, sold.paid) = (due, true);
         Ok(())
     }
 
@@ -51,14 +64,18 @@ impl Lunch<'_> {
         if draw >= GIVEN_BACK || !sold.paid {
             return Ok(());
         }
-        let Some(payment) = self.payments_of(sold, "kaspi_terminal").await?.pop() else {
+        let tender = if sold.way == Way::Cash { "cash" } else { "kaspi_terminal" };
+        let Some(payment) = self.payments_of(sold, tender).await?.pop() else {
             return Ok(());
         };
         self.until_closed(&payment).await?;
         let paid = payment["amount_paid"].as_i64().unwrap_or_default();
         let amount = if draw.is_multiple_of(2) { paid } else { (paid / 200 * 100).max(100).min(paid) };
         if self.give_back(&payment, amount, "dish").await? {
-            sold.returned_tenge += amount;
+            match sold.way {
+                Way::Cash => sold.cash_returned_tenge += amount,
+                Way::Terminal(_) | Way::Phone | Way::Bot => sold.returned_tenge += amount,
+            }
             sold.slips += 1;
             self.tally.refunds.set(self.tally.refunds.get() + 1);
         }
@@ -182,14 +199,32 @@ impl Lunch<'_> {
         (Some(found.process_id.clone()), look)
     }
 
-    /// Somebody makes the returns in the POS too, and settles what was asked about them.
-    pub(super) async fn settle_returns(&self) -> Result<(), String> {
+    /// Somebody makes the returns in the POS too, and settles what was asked about them; the cashier has the register and the
+    /// printer try again what did not come through.
+    pub(super) async fn settle_questions(&self) -> Result<(), String> {
         let status = self.patient("GET", "/api/v1/status", None).await?;
         for question in status["questions"].as_array().into_iter().flatten() {
-            if question["code"] == "pos_return" {
-                let body = json!({ "by": "Администратор", "because": "возврат сделан в POS" });
-                let path = format!("/api/v1/questions/{}/answer", question["id"]);
-                self.patient("POST", &path, Some(("", &body))).await?;
+            match question["code"].as_str().unwrap_or_default() {
+                "pos_return" => {
+                    let body = json!({ "by": "Администратор", "because": "возврат сделан в POS" });
+                    let path = format!("/api/v1/questions/{}/answer", question["id"]);
+                    self.patient("POST", &path, Some(("", &body))).await?;
+                }
+                "fiscal_refused" | "fiscal_uncertain" => {
+                    let path = format!("/api/v1/fiscal/{}/retry", question["document"]);
+                    // It may have come through meanwhile: then there is nothing to try again.
+                    if self.patient("POST", &path, Some(("", &Value::Null))).await.is_ok() {
+                        self.tally.answers.set(self.tally.answers.get() + 1);
+                    }
+                }
+                // The printer did not prove the paper again and again, and nobody finds it: once more, marked as a repeat.
+                "print" => {
+                    let path = format!("/api/v1/jobs/{}/retry", question["job"]);
+                    if self.patient("POST", &path, Some(("", &Value::Null))).await.is_ok() {
+                        self.tally.answers.set(self.tally.answers.get() + 1);
+                    }
+                }
+                _ => {}
             }
         }
         Ok(())

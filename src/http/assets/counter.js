@@ -659,14 +659,16 @@ async function register() {
     if (text !== drawn) { drawn = text; show(); }
   };
   const post = (path, body) => act("register", async () => {
+    // A report has no key: one of its kind that still waits is the same wish.
+    const press = path === "cash" ? pressKey({ cash: body }) : null;
     try {
-      await call("POST", `/api/v1/fiscal/${path}?lang=${view.lang}`, body || {});
+      await call("POST", `/api/v1/fiscal/${path}?lang=${view.lang}`, body || {}, press ? { "Idempotency-Key": press.key } : {});
+      if (press) press.answered();
       form = "";
       show();
     } catch (error) {
-      // Cash has no key: a second press would be a second document.
-      if (error.status || path !== "cash") throw error;
-      toast(word("page.fiscal_lost"));
+      if (press && error.status && error.status < 500) press.answered();
+      throw error;
     } finally {
       await load().catch(() => {});
     }

@@ -29,6 +29,10 @@ pub struct SandboxReceipt {
     pub payments: Vec<Payment>,
     /// Cash given back at once.
     pub change: Tiyn,
+    /// Its lines: what, and what each comes to.
+    pub lines: Vec<(String, Tiyn)>,
+    /// Surcharges less discounts on the whole.
+    pub added: Tiyn,
     /// The sign of the receipt that a return gives back.
     pub basis: Option<String>,
     /// When.
@@ -101,6 +105,8 @@ pub(super) fn seen(receipt: &Receipt) -> SandboxReceipt {
         vat: check.vat(),
         payments: check.payments.iter().map(|(kind, sum)| Payment { kind: *kind, sum: *sum }).collect(),
         change: check.change,
+        lines: check.positions.iter().map(|line| (line.name.clone(), line.sum)).collect(),
+        added: check.modifiers.iter().map(|one| Tiyn(if one.is_markup { one.sum.0 } else { -one.sum.0 })).sum(),
         basis: check.basis.as_ref().map(|basis| basis.sign.clone()),
         at: receipt.at,
         told_at: receipt.at_text(),

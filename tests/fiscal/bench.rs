@@ -494,7 +494,8 @@ impl Bench {
     }
 
     pub async fn put_cash(&self, is_in: bool) -> Result<FiscalId, Fault> {
-        let put = move |tx: &Tx<'_>, rules: &Rules| flow::move_cash(tx, rules, is_in, Tiyn(5_000), "Мария", "размен");
+        let put =
+            move |tx: &Tx<'_>, rules: &Rules| flow::move_cash(tx, rules, is_in, Tiyn(5_000), "Мария", "размен", None);
         self.decide(move |tx, rules| Ok(put(tx, rules)?.id)).await
     }
 

@@ -140,7 +140,7 @@ impl Wire {
                 () = self.snap.notified() => break self.breaks(),
                 read = near.read(&mut question) => {
                     let count = read.unwrap_or(0);
-                    let passes = match cut { Cut::Request(most) => count.min(most - there), _ => count };
+                    let passes = if let Cut::Request(most) = cut { count.min(most - there) } else { count };
                     if count == 0 || far.write_all(&question[..passes]).await.is_err() {
                         break;
                     }
@@ -152,7 +152,7 @@ impl Wire {
                 }
                 read = far.read(&mut answer) => {
                     let count = read.unwrap_or(0);
-                    let passes = match cut { Cut::Answer(most) => count.min(most - back), _ => count };
+                    let passes = if let Cut::Answer(most) = cut { count.min(most - back) } else { count };
                     if count == 0 {
                         break;
                     }

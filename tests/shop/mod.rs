@@ -60,8 +60,17 @@ pub struct Said {
 }
 
 impl Counter {
-    /// Opens the restaurant and starts the daemon.
+    /// Opens the restaurant, without a cash register, and starts the daemon.
     pub async fn open() -> Counter {
+        Counter::raise(false).await
+    }
+
+    /// The same with the cash register.
+    pub async fn open_with_register() -> Counter {
+        Counter::raise(true).await
+    }
+
+    async fn raise(register: bool) -> Counter {
         // Another story of the same process may have installed it.
         let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
         let clock = Clock::manual(NOON);
@@ -73,7 +82,7 @@ impl Counter {
             printers: [0; 3],
             terminals: 1,
             guest: None,
-            register: false,
+            register,
             webhook_url: None,
         };
         let shop = Shop::open(options, &clock, &ids, &spawner, &stop).await.unwrap();

@@ -31,7 +31,7 @@ fn config(shop: &Counter, changes: &[(&str, &str)]) -> Config {
 
 /// A restaurant whose configuration differs.
 async fn open(changes: &[(&str, &str)]) -> Counter {
-    let mut shop = Counter::open().await;
+    let mut shop = Counter::open_with_register().await;
     shop.stop().await;
     let config = config(&shop, changes);
     shop.start_with(&config).await;
@@ -126,7 +126,7 @@ async fn questions(shop: &Counter) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f26_a_day_without_the_register() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     sell(&shop, "cash").await;
     until_registered(&shop, 1).await;
     let paper = until_printed(&shop, receipts, 1).await;
@@ -188,7 +188,7 @@ async fn f26_a_day_without_the_register() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f26_window_of_72_hours() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     shop.clock.tell_trust(Trust::Synced);
     kassa(&shop).faults().set_down(true);
     sell(&shop, "cash").await;
@@ -209,7 +209,7 @@ async fn f26_window_of_72_hours() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f21_paper_of_a_receipt_again_keeps_its_number() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     let (order, _) = sell(&shop, "cash").await;
     until_registered(&shop, 1).await;
     let first = until_printed(&shop, receipts, 1).await;
@@ -227,7 +227,7 @@ async fn f21_paper_of_a_receipt_again_keeps_its_number() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f25_cash_and_kaspi_one_receipt_two_ways_with_change() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     let order = shop.order();
     let kaspi = pay_part(&shop, order, "kaspi_terminal", 4000, &[]).await;
     shop.until_state(&kaspi, "waiting").await;
@@ -253,7 +253,7 @@ async fn f25_cash_and_kaspi_one_receipt_two_ways_with_change() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f25_refund_of_a_part_refers_to_the_receipt_and_two_refunds_return_the_whole() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     let (order, id) = sell(&shop, "cash").await;
     until_registered(&shop, 1).await;
     give_back(&shop, &id, 2500).await;
@@ -342,7 +342,7 @@ async fn f26_a_shift_of_more_than_a_day_is_closed_before_the_next_sale() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f26_the_pos_hears_of_a_receipt_once_and_never_of_an_order_that_is_gone() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     let (order, _) = sell(&shop, "cash").await;
     until_registered(&shop, 1).await;
     shop.until("the POS knows", async || shop.in_pos(order).print_fiscal == 1).await;
@@ -365,7 +365,7 @@ async fn f26_the_pos_hears_of_a_receipt_once_and_never_of_an_order_that_is_gone(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f26_reports_and_cash_by_hand_print_their_papers() {
-    let shop = Counter::open().await;
+    let shop = Counter::open_with_register().await;
     sell(&shop, "cash").await;
     until_registered(&shop, 1).await;
     until_printed(&shop, receipts, 1).await;
@@ -395,7 +395,7 @@ async fn f26_reports_and_cash_by_hand_print_their_papers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f26_closed_but_not_fiscal_is_a_question_until_it_is_solved_even_after_a_power_cut() {
-    let mut shop = Counter::open().await;
+    let mut shop = Counter::open_with_register().await;
     kassa(&shop).set_blocked(true);
     let (order, _) = sell(&shop, "cash").await;
     until_printed(&shop, notices, 1).await;
@@ -413,7 +413,7 @@ async fn f26_closed_but_not_fiscal_is_a_question_until_it_is_solved_even_after_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f26_a_register_that_left_the_configuration_leaves_its_documents_to_a_person() {
-    let mut shop = Counter::open().await;
+    let mut shop = Counter::open_with_register().await;
     kassa(&shop).faults().set_down(true);
     sell(&shop, "cash").await;
     until_printed(&shop, notices, 1).await;

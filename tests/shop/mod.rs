@@ -62,6 +62,15 @@ pub struct Said {
 impl Counter {
     /// Opens the restaurant and starts the daemon.
     pub async fn open() -> Counter {
+        Counter::build(false).await
+    }
+
+    /// The same where the daemon has the cash register too.
+    pub async fn open_with_register() -> Counter {
+        Counter::build(true).await
+    }
+
+    async fn build(register: bool) -> Counter {
         // Another story of the same process may have installed it.
         let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
         let clock = Clock::manual(NOON);
@@ -73,7 +82,7 @@ impl Counter {
             printers: [0; 3],
             terminals: 1,
             guest: None,
-            register: false,
+            register,
             webhook_url: None,
         };
         let shop = Shop::open(options, &clock, &ids, &spawner, &stop).await.unwrap();

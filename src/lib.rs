@@ -11,9 +11,9 @@
 //! ```text
 //! wiring                  main.rs   daemon
 //! surfaces                http (webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
-//! hands       async       workers (terminal cloud pos printer display courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
-//! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos printer display)
+//! hands       async       workers (terminal cloud pos fiscal printer display courier maintenance writer)
+//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
+//! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos fiscal printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
 //! practice                sandbox: the outside world as real servers on loopback
@@ -21,9 +21,9 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | [`domain`] | money, orders, attempts, paper: values and the functions that judge them; no clock, no database, no log |
-//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, questions, vault, and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
-//! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, give back, cook, reconcile |
+//! | [`domain`] | money, orders, attempts, bills, paper: values and the functions that judge them; no clock, no database, no log |
+//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
+//! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, register, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
 //! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |
 //! | [`workers`] | one task per outside thing: asks the ledger what is due, acts, tells the ledger what came of it |
@@ -47,7 +47,9 @@
 //! 5. [`flows::collect::conclude`] gives the attempt its event through [`domain::attempt::Attempt::apply`]. When it is paid,
 //!    [`flows::settle::paid`] writes the part, the close and the kitchen's tickets down in the same transaction.
 //! 6. [`workers::pos`] looks, closes and looks again ([`flows::settle::look`]); [`flows::settle::receipt`] follows; [`workers::printer`]
-//!    prints between [`flows::print::begin`] and [`flows::print::end`].
+//!    prints between [`flows::print::begin`] and [`flows::print::end`]. Where the receipt is ours to make, [`flows::fiscal::sell`] writes
+//!    the document down instead, [`workers::fiscal`] binds its key and request, sends the same until the register answers, and
+//!    [`flows::fiscal::registered`] has it printed; guests who would wait for long get a notice.
 //! 7. What nobody can judge is `unresolved`: a red line, the asking goes on, and after two minutes a named person may answer
 //!    ([`flows::collect::answer`]). Later evidence may still correct it.
 //! 8. Money goes back by [`flows::refund`]: a saga of its own, never more than was paid, never begun twice.
@@ -68,7 +70,9 @@
 //! - **I9** Money is an integer of tiyn.
 //! - **I10** A person can always decide; who and why is on record.
 //! - **I11** No state waits for ever without asking somebody.
-//! - **I12** Quiet when healthy; one red line when money is unclear, and nothing else is red.
+//! - **I12** Quiet when healthy; one red line when money is unclear or without its receipt, and nothing else is red.
+//! - **One receipt** What stayed of a payment is on record at the cash register once, what went back is returned once: each document is
+//!   the difference to what is on record, and its key and request never change once a byte may have left.
 //! - **H1** An answer that cannot be mapped is `Unknown`, never `Refused`.
 //! - **H2** A key is bound to its content; the same key with other content is refused.
 //! - **H3** There is one road: a restart, a lost wire, a lost webhook and "check again" are one event.

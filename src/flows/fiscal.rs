@@ -210,7 +210,9 @@ pub fn sell(tx: &Tx<'_>, rules: &Rules, order: &OrderRow, is_full: bool) -> Resu
         // Less than a tenge in cash: there is nothing that a register could take.
         return Ok(full(tx, order.id)? >= order.snapshot.due);
     }
-    let evidence = payments.iter().map(|one| settle::payment_line(&one.row)).collect();
+    // All that pays the order, also what others register: the guest has one paper.
+    let rows = tx.attempts_of_order(order.id)?;
+    let evidence = rows.iter().filter(|row| row.attempt.state == Paid::Paid).map(settle::payment_line).collect();
     let full = if is_full { order.snapshot.due } else { Tiyn::ZERO };
     let reference = last.reference.0.clone();
     let meant = Meant { full, evidence, at: last.changed, reference, is_test: rules.fiscal.is_test, bill };

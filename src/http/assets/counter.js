@@ -263,6 +263,8 @@ function drawQuestions() {
       isUnclear(question) && make("span", { class: "which" }, ordered(question), money(question.amount)),
       index === 0 && unclear.length > 1 && make("button", { class: "more", onclick: () => { view.allQuestions = !view.allQuestions; drawAll(); } },
         view.allQuestions ? word("page.close") : word("page.and_more", { count: unclear.length - 1 })),
+      question.document && make("button", { disabled: !!view.busy, onclick: () => act("retry", () =>
+        call("POST", `/api/v1/fiscal/${encodeURIComponent(question.document)}/retry`, {})) }, word("page.retry")),
       make("button", { onclick: () => answer(question) }, word("page.answer")))));
   draw("notices", rest.map(({ since_s: _, ...question }) => question), () => rest.map((question) => make("div", { class: "notice" },
     make("span", {}, question.text), make("b", {}, ordered(question), question.amount ? money(question.amount) : ""),

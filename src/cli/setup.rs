@@ -385,6 +385,7 @@ impl Setup<'_> {
         let plain = ["external", "none"].map(|word| self.talk.word(&format!("setup.fiscal.{word}"), ""));
         let titles: Vec<String> = drivers.iter().map(|kind| kind.title.to_owned()).chain(plain).collect();
         let present = self.draft.text(FISCAL, "kind").and_then(|kind| words.iter().position(|word| *word == kind));
+        let was_external = present.and_then(|at| words.get(at)) == Some(&"external");
         let chosen = self.talk.choose(&self.talk.word("setup.fiscal.who", ""), &titles, present.unwrap_or(0))?;
         match drivers.get(chosen).copied() {
             Some(kind) => {
@@ -400,7 +401,7 @@ impl Setup<'_> {
                 ["name", "address"].into_iter().for_each(|key| self.draft.unset(FISCAL, key));
             }
         }
-        self.elsewhere(words.get(chosen).copied().unwrap_or("none"))
+        self.elsewhere(words.get(chosen).copied().unwrap_or("none"), was_external)
     }
 
     /// A register that lays its receipts out itself does so for the paper of the first printer.
@@ -412,17 +413,28 @@ impl Setup<'_> {
     }
 
     /// Which receipts somebody else issues: two for one payment are as wrong as none.
-    fn elsewhere(&mut self, kind: &str) -> Result<(), Stopped> {
+    fn elsewhere(&mut self, kind: &str, was_external: bool) -> Result<(), Stopped> {
         let clouds = self.draft.read_back(self.folder()).map(|config| config.clouds).unwrap_or_default();
         let (by_cloud, cloud) = issuing(&clouds);
         if kind == "external" {
-            self.draft.unset(FISCAL, "external");
+            // A list that somebody wrote stays, but for what is asked here.
+            let mut listed = if was_external { self.draft.texts(FISCAL, "external") } else { Vec::new() };
             let cash = Value::Array(vec![Value::String("cash".to_owned())]);
             let is_unfiscal = self.draft.get(FISCAL, "unfiscal") == Some(&cash);
-            if self.talk.is(&self.talk.word("setup.fiscal.cash", ""), !is_unfiscal)? {
-                self.draft.unset(FISCAL, "unfiscal");
+            let was_told = if listed.is_empty() { !is_unfiscal } else { listed.iter().any(|tender| tender == "cash") };
+            let is_told = self.talk.is(&self.talk.word("setup.fiscal.cash", ""), was_told)?;
+            if !listed.is_empty() {
+                listed.retain(|tender| tender != "cash");
+                listed.extend(is_told.then(|| "cash".to_owned()));
+                let listed = listed.into_iter().map(Value::String).collect();
+                self.draft.set(FISCAL, "external", Value::Array(listed));
             } else {
-                self.draft.set(FISCAL, "unfiscal", cash);
+                self.draft.unset(FISCAL, "external");
+                if is_told {
+                    self.draft.unset(FISCAL, "unfiscal");
+                } else {
+                    self.draft.set(FISCAL, "unfiscal", cash);
+                }
             }
             return self.value(FISCAL, "issued_by", Takes::Text, "Kaspi", "");
         }

@@ -2,25 +2,36 @@
 //! is worked out from the payments that stayed; a document is the difference to what is on record already, so that deciding twice
 //! changes nothing. The key and the request are committed before the first byte, and the same request is all that is ever repeated.
 
-use super::{FiscalRules, Issuer, Rules, print, refund, settle};
+use super::{FiscalRules, Issuer, Rules, refund, settle};
 use crate::domain::attempt::State as Paid;
 use crate::domain::bill::{self, Share};
-use crate::domain::fiscal::{Basis, Bill, Moved, Position, Registered, ShiftReport, Side};
+use crate::domain::fiscal::{Basis, Bill, Moved, Position, Registered, ShiftReport};
 use crate::domain::ids::{AttemptId, FiscalId, OrderId};
 use crate::domain::money::Tiyn;
-use crate::domain::order::{Snapshot, Tender};
+use crate::domain::order::Tender;
 use crate::domain::outcome::Reason;
-use crate::domain::paper::{CashSlip, Document, FiscalNotice, FiscalReceipt, PaymentLine, ReportKind, ShiftPaper};
+use crate::domain::paper::{PaymentLine, ReportKind};
 use crate::domain::time::Wall;
 use crate::ledger::attempts::AttemptRow;
 use crate::ledger::fiscal::{Act, Change, FiscalRow, Mark, NewFiscal, State};
 use crate::ledger::orders::{Closing, OrderRow};
-use crate::ledger::outbox::{JobKind, JobRow, JobState, NewJob, SUPERSEDED};
-use crate::ledger::questions::{NewQuestion, QuestionRow};
+use crate::ledger::outbox::{JobRow, JobState, SUPERSEDED};
 use crate::ledger::refunds::RefundRow;
-use crate::ledger::{Fault, Tx, View, refused};
+use crate::ledger::{Fault, Tx, View};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+mod house;
+mod paper;
+mod questions;
+
+pub use house::{end_day, last_shift, move_cash, want_report};
+use paper::paper;
+pub use paper::{HOUSE, notice, print_again};
+pub use questions::{
+    answered, ask_about_waiting, ask_about_window, document_of, retry, waiting_ended, without_register,
+};
+use questions::{ask, forget_questions};
 
 /// Questions that are about the cash register.
 pub const QUESTIONS: [&str; 6] =
@@ -555,239 +566,6 @@ pub fn set_aside(tx: &Tx<'_>, id: FiscalId, reason: &Reason) -> Result<(), Fault
     ask(tx, &row, code, reason)
 }
 
-fn ask(tx: &Tx<'_>, row: &FiscalRow, code: &'static str, reason: &Reason) -> Result<(), Fault> {
-    let number = row.order.map(|order| tx.order(order)).transpose()?.map(|order| order.snapshot.number);
-    let args = vec![
-        ("document", row.id.to_string()),
-        ("order", number.unwrap_or_default()),
-        ("amount", row.total.to_string()),
-        ("reason", reason.to_string()),
-    ];
-    tx.ask(&NewQuestion { code, order: row.order, args, ..NewQuestion::default() })
-}
-
-/// The document that a question is about.
-pub fn document_of(question: &QuestionRow) -> Option<FiscalId> {
-    let (_, id) = question.args.iter().find(|(name, _)| name == "document")?;
-    QUESTIONS.contains(&question.code.as_str()).then(|| id.parse().ok().map(FiscalId)).flatten()
-}
-
-fn forget_questions(tx: &Tx<'_>, row: &FiscalRow, outcome: &str) -> Result<(), Fault> {
-    let questions = match row.order {
-        Some(order) => tx.questions_of(order)?,
-        None => tx.open_questions()?,
-    };
-    for question in questions {
-        if document_of(&question) == Some(row.id) && question.code != "pos_mark" {
-            tx.answer(question.id, "kassad", "", outcome)?;
-        }
-    }
-    Ok(())
-}
-
-/// A named person has settled what a question was about.
-pub fn answered(tx: &Tx<'_>, question: &QuestionRow) -> Result<(), Fault> {
-    match (question.code.as_str(), document_of(question)) {
-        ("fiscal_window", _) => allow_all(tx, question),
-        ("pos_mark", Some(id)) => tx.set_mark(&tx.fiscal(id)?, Mark::Done),
-        ("fiscal_refused" | "fiscal_uncertain" | "fiscal_other", Some(id)) => {
-            let row = tx.fiscal(id)?;
-            if row.state.is_final() {
-                return Ok(());
-            }
-            let reason = Reason::new("answered", "");
-            tx.set_fiscal(&row, &Change { state: State::Settled, reason: Some(&reason), answer: None })?;
-            // What gives this receipt back has nothing to give back any more.
-            for back in tx.fiscal_returns(id)?.iter().filter(|back| !back.state.is_final()) {
-                tx.set_fiscal(back, &Change { state: State::Settled, reason: Some(&reason), answer: None })?;
-            }
-            Ok(())
-        }
-        (_, _) => Ok(()),
-    }
-}
-
-/// The oldest document waited for more than the law's 72 hours: nothing is sent blindly any more, a person decides (F26).
-pub fn ask_about_window(tx: &Tx<'_>, register: &str) -> Result<(), Fault> {
-    let (count, _) = tx.fiscal_backlog(register)?;
-    let args = vec![("register", register.to_owned()), ("count", count.to_string())];
-    tx.ask(&NewQuestion { code: "fiscal_window", args, ..NewQuestion::default() })
-}
-
-fn allow_all(tx: &Tx<'_>, question: &QuestionRow) -> Result<(), Fault> {
-    let Some((_, register)) = question.args.iter().find(|(name, _)| name == "register") else { return Ok(()) };
-    let reason = Reason::new(WANTED, "");
-    for row in tx.fiscal_open(register, u32::MAX)?.iter().filter(|row| row.state.is_due()) {
-        tx.set_fiscal(row, &Change { state: row.state, reason: Some(&reason), answer: None })?;
-    }
-    Ok(())
-}
-
-/// Receipts wait for the register for long: one red line for all of them, until they are through.
-pub fn ask_about_waiting(tx: &Tx<'_>, register: &str, reason: &Reason) -> Result<(), Fault> {
-    let (count, _) = tx.fiscal_backlog(register)?;
-    let is_asked = tx.open_questions()?.iter().any(|question| question.code == "fiscal_waiting");
-    if count == 0 || is_asked {
-        return Ok(());
-    }
-    let args = vec![("register", register.to_owned()), ("count", count.to_string()), ("reason", reason.code.clone())];
-    tx.ask(&NewQuestion { code: "fiscal_waiting", args, ..NewQuestion::default() })
-}
-
-/// Nothing waits for the register any more.
-pub fn waiting_ended(tx: &Tx<'_>, register: &str) -> Result<(), Fault> {
-    for question in tx.open_questions()? {
-        let is_ours = question.args.iter().any(|(name, value)| name == "register" && value == register);
-        if is_ours && ["fiscal_waiting", "fiscal_window"].contains(&question.code.as_str()) {
-            tx.answer(question.id, "kassad", "", "registered")?;
-        }
-    }
-    Ok(())
-}
-
-/// A person wants a document tried again. One that was surely refused is made anew from what the shop's rules say now.
-pub fn retry(tx: &Tx<'_>, rules: &Rules, id: FiscalId) -> Result<FiscalRow, Fault> {
-    let row = tx.fiscal(id)?;
-    let basis = row.basis.map(|basis| tx.fiscal(basis)).transpose()?;
-    if basis.is_some_and(|sale| sale.state == State::Settled) {
-        return refused("fiscal_basis", row.id.to_string());
-    }
-    if rules.fiscal.register.as_ref() != Some(&row.register) {
-        return refused("no_fiscal", row.register);
-    }
-    match row.state {
-        State::Registered | State::Settled => refused("fiscal_final", row.id.to_string()),
-        State::Queued | State::Sending | State::Uncertain => {
-            let reason = Reason::new(WANTED, "");
-            forget_questions(tx, &row, "again")?;
-            tx.set_fiscal(&row, &Change { state: row.state, reason: Some(&reason), answer: None })
-        }
-        State::Refused => {
-            forget_questions(tx, &row, "again")?;
-            let (bill, total) = anew(tx, rules, &row)?;
-            tx.renew_fiscal(&row, &bill, total)
-        }
-    }
-}
-
-/// The content of a refused document by the rules of today; of a return, as it was.
-fn anew(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow) -> Result<(String, Tiyn), Fault> {
-    let (Act::Sale, Some(order)) = (row.act, row.order) else { return Ok((row.bill.clone(), row.total)) };
-    let order = tx.order(order)?;
-    let mut shares = Vec::new();
-    for (attempt, amount) in tx.fiscal_shares(row.id)? {
-        shares.push((tx.attempt(attempt)?, amount));
-    }
-    let shares: Vec<(&AttemptRow, Tiyn)> = shares.iter().map(|(row, amount)| (row, *amount)).collect();
-    let is_only = tx.fiscal_of_order(order.id)?.iter().filter(|one| one.act == Act::Sale).count() == 1;
-    let mut meant = meant(row)?;
-    if is_only {
-        meant.bill = sale(tx, rules, &order, &shares)?;
-    }
-    Ok((serde_json::to_string(&meant)?, meant.bill.total))
-}
-
-/// A person, or the end of the day, wants a report. One of its kind that still waits is the same wish.
-pub fn want_report(tx: &Tx<'_>, rules: &Rules, kind: ReportKind, by: &str) -> Result<FiscalRow, Fault> {
-    let Some(register) = &rules.fiscal.register else { return refused("no_fiscal", "") };
-    let act = if kind == ReportKind::X { Act::X } else { Act::Z };
-    if let Some(waits) = tx.fiscal_due(register, u32::MAX)?.into_iter().find(|row| row.act == act) {
-        return Ok(waits);
-    }
-    let wanted = Wanted { by: by.to_owned(), ..Wanted::default() };
-    tx.add_fiscal(&NewFiscal {
-        register,
-        act,
-        order: None,
-        basis: None,
-        total: Tiyn::ZERO,
-        bill: serde_json::to_string(&wanted)?,
-        shares: &[],
-    })
-}
-
-/// Cash goes into the drawer or out of it.
-pub fn move_cash(
-    tx: &Tx<'_>,
-    rules: &Rules,
-    is_in: bool,
-    amount: Tiyn,
-    by: &str,
-    because: &str,
-    key: Option<&str>,
-) -> Result<FiscalRow, Fault> {
-    let Some(register) = &rules.fiscal.register else { return refused("no_fiscal", "") };
-    if by.trim().is_empty() || because.trim().is_empty() {
-        return refused("answer_incomplete", "by and because");
-    }
-    if amount <= Tiyn::ZERO || !amount.in_limits() || amount.whole_tenge().is_none() {
-        return refused("no_sum", amount.decimal());
-    }
-    let act = if is_in { Act::CashIn } else { Act::CashOut };
-    if let Some(key) = key
-        && let Some(known) = moved_by_key(tx, key)?
-    {
-        let is_same = (known.act, known.total) == (act, amount);
-        return if is_same {
-            Ok(known)
-        } else {
-            refused("key_reused", format!("the key was used for document {}", known.id))
-        };
-    }
-    let wanted = Wanted { by: by.to_owned(), because: because.to_owned(), key: key.map(str::to_owned) };
-    tx.add_fiscal(&NewFiscal {
-        register,
-        act,
-        order: None,
-        basis: None,
-        total: amount,
-        bill: serde_json::to_string(&wanted)?,
-        shares: &[],
-    })
-}
-
-/// The cash move of a caller's key, among those of the last days.
-fn moved_by_key(view: &View<'_>, key: &str) -> Result<Option<FiscalRow>, Fault> {
-    for row in view.newest_moves(KEYS_MAX)? {
-        if serde_json::from_str::<Wanted>(&row.bill)?.key.as_deref() == Some(key) {
-            return Ok(Some(row));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether the shift of a business day that is over is still open: then its Z report is wanted.
-pub fn end_day(tx: &Tx<'_>, rules: &Rules, day: Wall) -> Result<bool, Fault> {
-    let Some(register) = rules.fiscal.register.clone().filter(|_| rules.fiscal.auto_z) else { return Ok(false) };
-    let waits = tx.fiscal_due(&register, u32::MAX)?;
-    if !tx.is_shift_older(&register, day)? || waits.iter().any(|row| row.act == Act::Z) {
-        return Ok(false);
-    }
-    want_report(tx, rules, ReportKind::Z, "kassad").map(|_| true)
-}
-
-/// The shift that the newest answer names: what a lost Z report was about.
-pub fn last_shift(view: &View<'_>, register: &str) -> Result<Option<u64>, Fault> {
-    let Some(last) = view.last_registered(register)? else { return Ok(None) };
-    let answer: serde_json::Value = serde_json::from_str(last.answer.as_deref().unwrap_or("null"))?;
-    Ok(answer.get("shift").and_then(serde_json::Value::as_u64).filter(|_| last.act != Act::Z))
-}
-
-/// Documents of a register that the configuration does not name any more have no worker: a person is asked (I11).
-pub fn without_register(tx: &Tx<'_>, rules: &Rules) -> Result<usize, Fault> {
-    let register = rules.fiscal.register.clone().unwrap_or_default();
-    let strays = tx.fiscal_strays(&register)?;
-    for row in &strays {
-        let reason = Reason::new("no_fiscal", &row.register);
-        if row.order.is_some() {
-            ask(tx, row, "fiscal_uncertain", &reason)?;
-        } else {
-            tx.set_fiscal(row, &Change { state: State::Settled, reason: Some(&reason), answer: None })?;
-        }
-    }
-    Ok(strays.len())
-}
-
 /// Receipts that the POS is to be told of: the order is closed there, and it does not know yet.
 pub fn marks(view: &View<'_>, limit: u32) -> Result<Vec<(FiscalRow, OrderRow)>, Fault> {
     let mut due = Vec::new();
@@ -838,151 +616,4 @@ pub fn standing(view: &View<'_>, order: OrderId) -> Result<&'static str, Fault> 
         }
     }
     Ok("registered")
-}
-
-/// The guest waited for long enough: paper that says that the receipt comes later, once.
-pub fn notice(tx: &Tx<'_>, rules: &Rules, id: FiscalId) -> Result<(), Fault> {
-    let row = tx.fiscal(id)?;
-    if !row.act.is_bill() || row.state.is_final() || row.noticed.is_some() {
-        return Ok(());
-    }
-    tx.set_noticed(id)?;
-    paper(tx, rules, &tx.fiscal(id)?)
-}
-
-/// A person wants the paper of a document (again): the receipt or report where there is one, else the notice.
-pub fn print_again(tx: &Tx<'_>, rules: &Rules, id: FiscalId) -> Result<FiscalRow, Fault> {
-    let row = tx.fiscal(id)?;
-    if row.state == State::Settled {
-        return refused("fiscal_final", row.id.to_string());
-    }
-    let (order, name) = (place(tx, rules, &row)?, job_name(&row));
-    let known: Vec<_> = tx.jobs_of(order.id)?.into_iter().filter(|job| job.document == name).collect();
-    if known.is_empty() {
-        paper(tx, rules, &row)?;
-    }
-    for job in known {
-        if job.state != JobState::Done {
-            print::retry(tx, job.id)?;
-        }
-    }
-    Ok(row)
-}
-
-fn job_name(row: &FiscalRow) -> String {
-    let is_notice = row.act.is_bill() && row.state != State::Registered;
-    format!("{}:{}", if is_notice { "notice" } else { "fiscal" }, row.id)
-}
-
-/// The order that a paper hangs on. Reports and cash moves belong to none: theirs is the register's own, one for each day.
-fn place(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow) -> Result<OrderRow, Fault> {
-    if let Some(order) = row.order {
-        return tx.order(order);
-    }
-    let day = rules.machine_time(rules.day_start(row.created));
-    let day = day.split('T').next().unwrap_or_default();
-    let foreign_id = format!("{} {day}", row.register);
-    if let Some(order) = tx.order_of(HOUSE, &foreign_id)? {
-        return Ok(order);
-    }
-    let number = row.register.clone();
-    tx.add_order(
-        HOUSE,
-        &Snapshot {
-            foreign_id,
-            number,
-            table: String::new(),
-            waiter: String::new(),
-            due: Tiyn::ZERO,
-            lines: Vec::new(),
-            comment: String::new(),
-        },
-    )
-}
-
-/// The source of what belongs to no order of a guest.
-pub const HOUSE: &str = "house";
-
-/// Queues the paper of a document as it stands, once, on every receipt printer.
-fn paper(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow) -> Result<(), Fault> {
-    let order = place(tx, rules, row)?;
-    let Some(document) = document(tx, rules, row, &order)? else { return Ok(()) };
-    let (body, name) = (serde_json::to_string(&document)?, job_name(row));
-    let attempt = tx.fiscal_shares(row.id)?.last().map(|(attempt, _)| *attempt);
-    for printer in &rules.receipt_printers {
-        tx.add_job(&NewJob {
-            kind: JobKind::Print,
-            target: printer,
-            order: order.id,
-            attempt,
-            document: &name,
-            no: 1,
-            body: body.clone(),
-        })?;
-    }
-    Ok(())
-}
-
-fn document(tx: &Tx<'_>, rules: &Rules, row: &FiscalRow, order: &OrderRow) -> Result<Option<Document>, Fault> {
-    let (shop, is_test) = (rules.shop.clone(), rules.fiscal.is_test);
-    let at = rules.paper_time(row.created);
-    Ok(match row.act {
-        Act::Sale | Act::Return => Some(match registered_of(row)? {
-            Some(registered) => receipt(tx, rules, row, order, registered)?,
-            None => notice_of(rules, row, order)?,
-        }),
-        Act::X | Act::Z => {
-            let report: Option<ShiftReport> = row.answer.as_deref().map(serde_json::from_str).transpose()?;
-            report.map(|report| Document::Shift(Box::new(ShiftPaper { shop, report, is_test })))
-        }
-        Act::CashIn | Act::CashOut => {
-            let Wanted { by, because, .. } = serde_json::from_str(&row.bill)?;
-            let moved: Option<Moved> = serde_json::from_str(row.answer.as_deref().unwrap_or("null"))?;
-            let is_in = row.act == Act::CashIn;
-            Some(Document::Cash(CashSlip { shop, is_in, amount: row.total, by, because, moved, at, is_test }))
-        }
-    })
-}
-
-fn receipt(
-    tx: &Tx<'_>,
-    rules: &Rules,
-    row: &FiscalRow,
-    order: &OrderRow,
-    registered: Registered,
-) -> Result<Document, Fault> {
-    let meant = meant(row)?;
-    let late_ms = tx.now().0.saturating_sub(meant.at.0);
-    let is_late = u128::try_from(late_ms).is_ok_and(|late| late > LATE_AFTER.as_millis());
-    Ok(Document::Fiscal(Box::new(FiscalReceipt {
-        shop: rules.shop.clone(),
-        order_number: order.snapshot.number.clone(),
-        table: order.snapshot.table.clone(),
-        basis: basis(tx, row)?,
-        registered,
-        evidence: meant.evidence,
-        paid_at: if is_late { rules.paper_time(meant.at) } else { String::new() },
-        reference: meant.reference,
-        bill: meant.bill,
-        is_test: meant.is_test || rules.fiscal.is_test,
-    })))
-}
-
-fn notice_of(rules: &Rules, row: &FiscalRow, order: &OrderRow) -> Result<Document, Fault> {
-    let meant = meant(row)?;
-    let is_whole = meant.full == order.snapshot.due;
-    Ok(Document::Notice(FiscalNotice {
-        shop: rules.shop.clone(),
-        order_number: order.snapshot.number.clone(),
-        table: order.snapshot.table.clone(),
-        side: if row.act == Act::Return { Side::Return } else { Side::Sale },
-        lines: if is_whole { order.snapshot.lines.clone() } else { Vec::new() },
-        total: row.total,
-        payments: meant.evidence,
-        at: rules.paper_time(meant.at),
-        number: row.id.0,
-        contact: rules.fiscal.contact.clone(),
-        reference: meant.reference,
-        is_test: meant.is_test || rules.fiscal.is_test,
-    }))
 }

@@ -48,13 +48,14 @@ fn register(asked: &Asked) -> Result<Value, Fault> {
     let name = faces.rules().fiscal.register.clone();
     let device = name.as_ref().and_then(|name| faces.office.devices.all().remove(name));
     faces.office.look(|view| {
-        // What waits for somebody comes first, however old it is.
+        // What waits for somebody is there however old it is.
         let mut documents = view.fiscal_open(name.as_deref().unwrap_or_default(), DOCUMENTS_MAX)?;
         for row in view.newest_fiscal(DOCUMENTS_MAX)? {
             if !documents.iter().any(|known| known.id == row.id) {
                 documents.push(row);
             }
         }
+        documents.sort_by_key(|row| std::cmp::Reverse(row.id));
         let documents =
             documents.iter().map(|row| document(faces, view, row, asked.lang)).collect::<Result<Vec<_>, _>>()?;
         let Some(name) = &name else {

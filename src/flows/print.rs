@@ -74,8 +74,8 @@ pub fn begin(tx: &Tx<'_>, job: JobId) -> Result<Option<(Document, Imprint)>, Fau
         end_drawer(tx, &job, "restart")?;
         return Ok(None);
     }
-    if job.state == JobState::Sending && job.tries >= COPIES_MAX {
-        // We died over it as often as that: it must not keep us from everything behind it (F20).
+    if job.state == JobState::Sending && job.tries > COPIES_MAX {
+        // We died over it more often than that: it must not keep us from everything behind it (F20).
         hold_for_a_person(tx, &job, outbox::UNPROVEN)?;
         return Ok(None);
     }

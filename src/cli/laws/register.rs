@@ -246,7 +246,12 @@ impl Books<'_> {
         for order in self.sold {
             let Some(seen) = orders.iter().find(|seen| seen.id.to_string() == order.foreign_id) else { continue };
             let has = |side| self.of_order(order, side).next().is_some();
-            let wanted = match (has(Side::Sale), has(Side::Return)) {
+            // The POS knows nothing of parts: it hears of a return when all of a receipt went back.
+            let is_back = self.of_order(order, Side::Return).any(|back| {
+                let of = |sale: &&SandboxReceipt| back.basis.as_ref() == Some(&sale.sign) && sale.total == back.total;
+                self.of_order(order, Side::Sale).any(|sale| of(&sale))
+            });
+            let wanted = match (has(Side::Sale), is_back) {
                 (_, true) => 2,
                 (true, false) => 1,
                 (false, false) => 0,

@@ -434,9 +434,10 @@ pub fn registered(tx: &Tx<'_>, rules: &Rules, id: FiscalId, answer: &Registered)
     note_autonomy(tx, &row.register, answer.is_register_autonomous)?;
     let late_ms = row.noticed.map_or(0, |noticed| tx.now().0.saturating_sub(noticed.0));
     if u128::try_from(late_ms).unwrap_or(0) <= GUEST_STAYS.as_millis() {
+        // Only where the receipt itself comes out: a guest is never left without any paper.
+        drop_notices(tx, &row)?;
         paper(tx, rules, &row)?;
     }
-    drop_notices(tx, &row)?;
     let is_pos = row.order.map(|order| tx.order(order)).transpose()?.is_some_and(|order| order.source == "pos");
     if is_pos && rules.pos.is_some() && is_whole(tx, &row)? {
         tx.set_mark(&row, Mark::Waiting)?;

@@ -290,6 +290,7 @@ impl Printer {
             };
             let count = read.unwrap_or(0);
             received += count;
+            self.lock().received = received;
             self.receive(chunk.get(..count).unwrap_or_default());
             if count == 0 || self.lock().line_breaks(received) {
                 let (answers, frozen) = self.lock().say();
@@ -366,6 +367,11 @@ impl Printer {
     /// Breaks the next connection after so many received bytes, once.
     pub fn cut_connection_after(&self, bytes: usize) {
         self.lock().cut_after_bytes = Some(bytes);
+    }
+
+    /// How many bytes came over the newest connection.
+    pub fn received(&self) -> usize {
+        self.lock().received
     }
 
     /// Calls this with `("printer:NAME", "bytes")` when the first bytes of a job arrive (its `ESC`) and with `"cut"` when a paper is

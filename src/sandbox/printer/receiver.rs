@@ -62,6 +62,8 @@ pub struct Receiver {
     pub paper_out_after: Option<usize>,
     /// Bytes of the next connection until it breaks.
     pub cut_after_bytes: Option<usize>,
+    /// Bytes of the newest connection.
+    pub received: usize,
     /// Asked at the points of a story.
     pub tripwire: Option<Tripwire>,
     /// Says nothing more on this connection.
@@ -92,6 +94,7 @@ impl Receiver {
             behaviour: Behaviour::Continues,
             paper_out_after: None,
             cut_after_bytes: None,
+            received: 0,
             tripwire: None,
             frozen: false,
             buffer: VecDeque::new(),

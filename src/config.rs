@@ -17,8 +17,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 pub mod fiscal;
+pub mod tunnel;
 
 pub use fiscal::FiscalConfig;
+pub use tunnel::Tunnel;
 
 /// The most secrets that are accepted at once for one partner, for rotation.
 pub const SECRETS_MAX: usize = 3;
@@ -179,13 +181,6 @@ pub struct Bot {
     pub cloud: String,
     /// Where its section begins.
     pub line: usize,
-}
-
-/// How the public listener is reached from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tunnel {
-    /// Not by us.
-    None,
 }
 
 /// The whole configuration.
@@ -447,7 +442,7 @@ fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
     let payers = names([listed_names(root, "terminal"), listed_names(root, "cloud")].concat());
     let displays = many(root, source, "display", |section, source| read_display(section, source, &payers));
     let bots = many(root, source, "bot", |section, source| read_bot(section, source, &cloud_names));
-    let tunnel = read_tunnel(root, source);
+    let tunnel = tunnel::read(root, source);
     let log_level = read_log(root, source);
     Config {
         shop,
@@ -619,17 +614,6 @@ fn read_bot(section: &mut Section<'_>, source: &mut Source<'_>, clouds: &[String
     section.refuse_unknown(source);
     let api_key_file = source.secrets.join(api_key_file?);
     Some(Bot { name: name?, api_key_file, webhook, dialect, cloud: cloud?, line: section.line })
-}
-
-fn read_tunnel(root: &DeTable<'_>, source: &mut Source<'_>) -> Tunnel {
-    let mut section = one(root, source, "tunnel");
-    if let Some(kind) = section.text(source, "kind").filter(|kind| kind != "none") {
-        let cure = "write \"none\" and bring the public listener out by a tunnel of your own";
-        section.fault(source, "kind", format!("a tunnel of kind {kind:?} is not in this version"), cure);
-    } else {
-        section.refuse_unknown(source);
-    }
-    Tunnel::None
 }
 
 fn read_log(root: &DeTable<'_>, source: &mut Source<'_>) -> tracing::Level {

@@ -1,7 +1,7 @@
 //! Wiring: the lock, the ledger, one task per outside thing, the two listeners; supervision and the stop. The only file that spawns.
 //! A money task that ends ends the daemon (systemd restarts it, H3 holds); a task of a face ends alone.
 
-use crate::config::{self, Config, Device, Role, Tunnel};
+use crate::config::{self, Config, Device, Role};
 use crate::domain::order::Tender;
 use crate::drivers::{Build, Cloud, Fiscal, NoVault, Pos, Setup, Terminal, WebhookScheme};
 use crate::flows::fiscal as fiscal_flow;
@@ -18,6 +18,7 @@ use crate::transport::web::{BadAddress as BadUrl, Trust, Web};
 use crate::transport::wire;
 use crate::workers::courier::{self, Bot, Dialect};
 use crate::workers::pos::Counter;
+use crate::workers::probe::Probes;
 use crate::workers::vault::LedgerVault;
 use crate::workers::writer::{self, Writer};
 use crate::workers::{Office, cloud, display, fiscal, maintenance, pos, printer, terminal};
@@ -370,7 +371,6 @@ struct Devices {
 
 impl Devices {
     fn build(config: &Config, office: &Office, installation: &str) -> Result<Devices, config::Fault> {
-        let Tunnel::None = config.tunnel;
         let offset_s = office.rules.utc_offset_s(office.clock.wall());
         let vault = Arc::new(LedgerVault(office.clone()));
         let setup = |device: &Device| config.setup(device, vault.clone(), installation, offset_s, &office.clock);
@@ -538,6 +538,7 @@ impl Devices {
             public_invoices: self.public_invoices,
             forged: std::sync::atomic::AtomicU64::new(0),
             flood: http::webhooks::Flood::default(),
+            probes: Probes::new(ids),
         }
     }
 }

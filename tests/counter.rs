@@ -1699,7 +1699,13 @@ async fn doors_have_names_methods_sizes_and_patience() {
     for hidden in ["/", "/api/v1/orders", "/metrics", "/readyz"] {
         assert_eq!(shop.public_get(hidden).await.status, 404, "{hidden} is not for the world");
     }
-    assert_eq!(shop.public_get("/probe/abc123").await.text, "abc123");
+    let (outside, inside) = (shop.public_get("/probe/abc123").await, shop.get("/probe/abc123").await);
+    assert!(
+        outside.text.starts_with("abc123 ") && outside.text == inside.text,
+        "one daemon: {} {}",
+        outside.text,
+        inside.text
+    );
     // Too large, announced and not announced.
     let said = shop.raw(to, request("/webhooks/aipay", "content-length: 70000\r\n", "").as_bytes()).await;
     assert_eq!(status(&said), "413", "{said}");

@@ -8,11 +8,13 @@ use crate::host::tasks::{Spawner, Stop};
 use crate::i18n::Lang;
 use crate::workers::Office;
 use crate::workers::pos::Counter;
+use crate::workers::probe::Probes;
 use axum::Router;
 use axum::http::{HeaderMap, Uri};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -100,7 +102,13 @@ pub struct Faces {
     pub forged: AtomicU64,
     /// The window that tells a flood of wrongly signed bodies.
     pub flood: webhooks::Flood,
+    /// What proves the way in.
+    pub probes: Probes,
 }
+
+/// Who is at the other end of a connection; every request carries it. Behind a tunnel it is this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
 
 impl Faces {
     /// What the shop decided.
@@ -126,6 +134,7 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
         .merge(events::routes())
         .merge(compat::routes())
         .merge(health::routes())
+        .merge(health::probe())
         .layer(axum::middleware::from_fn(guard::own_writes))
         .with_state(faces.clone())
 }
@@ -151,7 +160,7 @@ pub async fn serve_at_most(
             () = stop.wait() => return,
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _peer)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             // Out of descriptors for a moment: the places of finished connections come back.
             clock.sleep(Duration::from_millis(50)).await;
             continue;
@@ -162,7 +171,8 @@ pub async fn serve_at_most(
         };
         // Small answers leave at once; without it they only leave later.
         let _quick = stream.set_nodelay(true).is_ok();
-        let (service, clock, stop) = (TowerToHyperService::new(router.clone()), clock.clone(), stop.clone());
+        let service = TowerToHyperService::new(router.clone().layer(axum::Extension(Peer(peer))));
+        let (clock, stop) = (clock.clone(), stop.clone());
         spawner.start(async move {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())

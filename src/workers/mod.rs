@@ -19,6 +19,7 @@ pub mod fiscal;
 pub mod maintenance;
 pub mod pos;
 pub mod printer;
+pub mod probe;
 pub mod terminal;
 pub mod vault;
 pub mod writer;
@@ -146,7 +147,7 @@ impl Ear {
 /// How a device or partner is, for the page and `/readyz`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// `terminal`, `cloud`, `pos`, `printer`, `display`, `bot`, `fiscal`.
+    /// `terminal`, `cloud`, `pos`, `printer`, `display`, `bot`, `fiscal`, `tunnel`.
     pub role: &'static str,
     /// `up`, `warn`, `down`, `busy`, `tap`, `paper_out`, `unknown`.
     pub state: &'static str,

@@ -370,6 +370,7 @@ fn faces(office: Office, counter: Counter) -> Faces {
         public_invoices: false,
         forged: std::sync::atomic::AtomicU64::new(0),
         flood: http::webhooks::Flood::default(),
+        probes: kassad::workers::probe::Probes::new(&kassad::host::ids::Ids::seeded(1)),
     }
 }
 

@@ -19,8 +19,8 @@ use crate::sandbox::restaurant::Shop;
 use crate::sandbox::terminal::{OperationView, PayMethod, Terminal};
 use crate::sandbox::webkassa::SandboxReceipt;
 use papers::{Leaf, Matter};
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// More rows than a demo makes.
 const ROWS_MAX: u32 = 1_000_000;
@@ -56,6 +56,8 @@ struct Books<'a> {
     refunds: Vec<RefundRow>,
     /// Documents of the cash register.
     documents: Vec<FiscalRow>,
+    /// Those of them whose notice gave way to the receipt before it came out.
+    overtaken: BTreeSet<i64>,
     /// What the cash register has.
     receipts: Vec<SandboxReceipt>,
     /// What came out at the counter.
@@ -84,9 +86,17 @@ pub(super) fn check(
     let (journal_rows, chain) = journal::verify(&reader)?;
     let refunds = view.refunds_since(Wall(0), ROWS_MAX)?;
     let documents = view.fiscal_since(Wall(0), ROWS_MAX)?;
+    let mut overtaken = BTreeSet::new();
+    for row in documents.iter().filter(|row| row.noticed.is_some()) {
+        let name = format!("notice:{}", row.id);
+        let jobs = row.order.map(|order| view.jobs_of(order)).transpose()?.unwrap_or_default();
+        if jobs.iter().any(|job| job.document == name && job.gave_way()) {
+            overtaken.insert(row.id.0);
+        }
+    }
     let receipts = shop.world.webkassa().receipts();
     let leaves = papers::leaves(shop.printer("receipt"));
-    let books = Books { shop, sold, attempts, refunds, documents, receipts, leaves, orders };
+    let books = Books { shop, sold, attempts, refunds, documents, overtaken, receipts, leaves, orders };
     let (mut tickets, mut ticket_flaws) = (0, Vec::new());
     for station in ["hot", "bar"] {
         let (count, flaws) = books.tickets(station);

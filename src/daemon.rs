@@ -11,6 +11,7 @@ use crate::host::ids::Ids;
 use crate::host::lock::{LockFault, OneDaemon};
 use crate::host::secret::Secret;
 use crate::host::tasks::{Spawner, Stop, StopHand};
+use crate::http::listener::Manner;
 use crate::http::{self, BotAccess, Door, Faces, Way};
 use crate::ledger::{Fault, Gate, Ledger, OpenFault, Reader, open_gate};
 use crate::transport::address::{Address, BadAddress};
@@ -95,6 +96,8 @@ pub struct Daemon {
     pub public: SocketAddr,
     /// Where the counter page is.
     pub local: SocketAddr,
+    /// What proves the way in.
+    pub probes: Probes,
     hand: StopHand,
     end: StopHand,
     workers: JoinSet<String>,
@@ -158,12 +161,17 @@ impl Daemon {
         let addresses = (address(&public)?, address(&local)?);
         hire_tunnel(config, &faces, addresses.0, &spawner, &mut workers, &machine.ids);
         let clock = machine.clock.clone();
-        let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
-        hire(&mut workers, "public listener", face(public, http::public_router(&faces)));
-        hire(&mut workers, "local listener", face(local, http::local_router(&faces)));
+        let face = |listener, router, manner: &Manner| {
+            http::listener::serve(listener, router, manner.clone(), clock.clone(), spawner.clone(), stop.clone())
+        };
+        hire(&mut workers, "public listener", face(public, http::public_router(&faces), &faces.public));
+        hire(&mut workers, "local listener", face(local, http::local_router(&faces), &faces.local));
+        hire(&mut workers, "alarm of forgeries", http::flood::watch(faces.clone()));
         hire(&mut workers, "maintenance", maintenance::run(office.clone()));
         info!(public = %addresses.0, local = %addresses.1, "the counter is open");
-        Ok(Daemon { office, public: addresses.0, local: addresses.1, hand, end, workers, writer: thread, _lock: lock })
+        let (public, local) = addresses;
+        let probes = faces.probes.clone();
+        Ok(Daemon { office, public, local, probes, hand, end, workers, writer: thread, _lock: lock })
     }
 
     /// Serves until told to stop, or until a worker is lost.
@@ -576,8 +584,9 @@ impl Devices {
             ways,
             printers,
             public_invoices: self.public_invoices,
-            forged: std::sync::atomic::AtomicU64::new(0),
-            flood: http::webhooks::Flood::default(),
+            strangers: http::flood::Strangers::default(),
+            public: Manner::public(),
+            local: Manner::local(),
             probes: Probes::new(ids),
         }
     }

@@ -258,6 +258,9 @@ const TABLE: &[Row] = &[
         "Память устройства заполнена. Новые оплаты остановлены, начатые завершатся",
         "The storage is full. No new payments; started ones will finish"),
     ("clock", "Сағат синхрондалмаған", "Часы не синхронизированы", "The clock is not synchronised"),
+    ("forged", "Жалған хабарламалар келуде: webhook құпиясы ескірген болуы мүмкін ({detail})",
+        "Приходят поддельные уведомления: возможно, секрет вебхука устарел ({detail})",
+        "Forged notices are coming in: a webhook secret may be out of date ({detail})"),
 
     // printers: the test slip and the letters
     ("no_printer", "Мұндай принтер жоқ: {detail}", "Такого принтера нет: {detail}", "There is no such printer: {detail}"),

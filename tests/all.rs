@@ -9,6 +9,7 @@ mod displays;
 mod doctor;
 mod exchanges;
 mod fiscal;
+mod hostile;
 mod ledger;
 mod letters;
 mod patience;

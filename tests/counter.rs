@@ -3,10 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use crate::shop::{Bare, Counter, NOON, PHONE, wish};
-use kassad::daemon::{self, Daemon, StartFault};
+use kassad::daemon::{Daemon, StartFault};
 use kassad::host::lock::LockFault;
-use kassad::host::tasks::Stop;
-use kassad::http;
 use kassad::sandbox::Stage;
 use kassad::sandbox::aipay::{WebhookMode, sign};
 use kassad::sandbox::faults::{Fault, Rule};
@@ -1742,36 +1740,6 @@ async fn a_flood_of_forgeries_is_shut_out_and_a_genuine_notice_still_gets_in() {
     assert!(shop.aipay().deliveries().iter().all(|delivery| delivery.answered == Some(200)));
     shop.pass(MINUTE, SECOND / 2).await;
     assert_eq!(shop.notice("x-aipay-signature", "00", "{}").await, 403, "the flood is over");
-    shop.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_without_a_place_is_turned_away_at_once() {
-    let shop = Counter::open().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let to = listener.local_addr().unwrap();
-    let (hand, stop) = Stop::pair();
-    let router = axum::Router::new().route("/", axum::routing::get(async || "hello"));
-    let spawner = daemon::spawner(stop.clone());
-    let face = http::serve_at_most(2, listener, router, shop.clock.clone(), spawner, stop);
-    let story = async {
-        let ask = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-        let (mut one, mut two) = (Bare::open(to).await, Bare::open(to).await);
-        for guest in [&mut one, &mut two] {
-            guest.say(ask).await;
-            guest.until("hello").await;
-        }
-        let said = Bare::open(to).await.rest().await;
-        assert!(said.starts_with("HTTP/1.1 429 "), "{said}");
-        drop(one);
-        // Its place comes back.
-        let mut said = String::new();
-        while !said.contains("hello") {
-            said = shop.raw(to, b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-        }
-        hand.give();
-    };
-    tokio::join!(face, story);
     shop.close().await;
 }
 

@@ -93,9 +93,10 @@ pub fn receive(tx: &Tx<'_>, message: &Message) -> Result<Kept, Fault> {
     }
 }
 
-/// The partner insists on a notice whose attempt nobody asks about any more, and which is not paid: it is asked about once more (F05).
+/// The partner insists that an attempt is paid which nobody asks about any more, and which is not: it is asked about once more (F05).
+/// A replay of any other old word says nothing new and writes nothing, however often it comes (F15).
 fn watch_again(tx: &Tx<'_>, message: &Message) -> Result<(), Fault> {
-    let Ok(claim) = &message.claim else {
+    let Some(claim) = message.claim.as_ref().ok().filter(|claim| claim.status == "paid") else {
         return Ok(());
     };
     if let Some(row) = owner(tx, &message.door, claim)?.filter(|row| !row.watched && row.attempt.state != State::Paid) {

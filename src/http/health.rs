@@ -1,6 +1,7 @@
 //! `/healthz` (alive), `/readyz` (may take money), `/metrics` (Prometheus text), `/probe/<nonce>` (the tunnel's echo).
 
 use super::Faces;
+use super::places::Places;
 use crate::domain::attempt::State as AttemptState;
 use crate::ledger::Fault;
 use crate::ledger::outbox::JobKind;
@@ -101,13 +102,22 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
     line("kassad_open_questions", "What waits for a person.", "gauge", &[(String::new(), count(questions))]);
     line("kassad_notices_total", "Verified notices kept.", "counter", &[(String::new(), messages)]);
     line("kassad_journal_rows", "Rows of the journal.", "counter", &[(String::new(), seq.0)]);
-    let forged = i64::try_from(faces.forged.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
-    line(
-        "kassad_forged_total",
-        "Bodies with a missing or wrong signature since the start.",
-        "counter",
-        &[(String::new(), forged)],
-    );
+    let total = |number: u64| vec![(String::new(), i64::try_from(number).unwrap_or(i64::MAX))];
+    let forged = total(faces.strangers.bodies.total());
+    line("kassad_forged_total", "Bodies with a missing or wrong signature since the start.", "counter", &forged);
+    let wrong_keys = total(faces.strangers.keys.total());
+    line("kassad_wrong_keys_total", "Calls with a missing or wrong API key since the start.", "counter", &wrong_keys);
+    let listeners = [("public", &faces.public.places), ("local", &faces.local.places)];
+    let of_each = |number: fn(&Places) -> u64| -> Vec<(String, i64)> {
+        let value = |places| i64::try_from(number(places)).unwrap_or(i64::MAX);
+        listeners.iter().map(|(name, places)| (format!("{{listener=\"{name}\"}}"), value(places))).collect()
+    };
+    let open = of_each(|places| u64::try_from(places.taken()).unwrap_or(u64::MAX));
+    line("kassad_connections", "Connections that have a place.", "gauge", &open);
+    let displaced = of_each(Places::displaced);
+    line("kassad_displaced_total", "Slow connections that gave their place to another.", "counter", &displaced);
+    let refused = of_each(Places::refused);
+    line("kassad_refused_total", "Connections for which there was no place.", "counter", &refused);
     if let Some(register) = &faces.rules().fiscal.register {
         let now = faces.office.clock.wall();
         let (waiting, since) = faces

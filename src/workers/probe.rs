@@ -60,10 +60,7 @@ impl Probes {
 
     /// What the listeners answer: the nonce and its proof. `None`: it is no nonce.
     pub fn answer(&self, nonce: &str) -> Option<String> {
-        let is_plain = !nonce.is_empty()
-            && nonce.len() <= NONCE_CHARS_MAX
-            && nonce.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_plain.then(|| format!("{nonce} {}\n", self.proof(nonce)))
+        is_nonce(nonce).then(|| format!("{nonce} {}\n", self.proof(nonce)))
     }
 
     fn proof(&self, nonce: &str) -> String {
@@ -72,6 +69,11 @@ impl Probes {
         let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         hex.chars().take(PROOF_CHARS).collect()
     }
+}
+
+/// Whether a text may be a nonce: letters and digits, not too many.
+pub fn is_nonce(text: &str) -> bool {
+    !text.is_empty() && text.len() <= NONCE_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use kassad::sandbox::printer::Printer;
 use kassad::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
 use kassad::sandbox::terminal::{Screen, Terminal};
 use kassad::transport::web::{Limits, Request, Trust, Web};
+use kassad::workers::probe::Probes;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -147,6 +148,10 @@ impl Counter {
 
     pub fn local(&self) -> SocketAddr {
         self.daemon.as_ref().unwrap().local
+    }
+
+    pub fn probes(&self) -> &Probes {
+        &self.daemon.as_ref().unwrap().probes
     }
 
     pub fn aipay(&self) -> &Arc<AiPay> {
@@ -409,6 +414,16 @@ impl Bare {
     pub async fn say(&mut self, bytes: &[u8]) {
         // A server that has already refused may close while we still speak.
         let _all_said = self.0.write_all(bytes).await.is_ok();
+    }
+
+    /// We have said all; the answer may still come.
+    pub async fn hang_up(&mut self) {
+        let _told = self.0.shutdown().await.is_ok();
+    }
+
+    /// Breaks the connection: the other side hears a reset.
+    pub fn reset(self) {
+        self.0.set_zero_linger().unwrap();
     }
 
     /// Everything until the other side closes.

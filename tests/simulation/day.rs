@@ -368,8 +368,9 @@ fn faces(office: Office, counter: Counter) -> Faces {
         ],
         printers: Vec::new(),
         public_invoices: false,
-        forged: std::sync::atomic::AtomicU64::new(0),
-        flood: http::webhooks::Flood::default(),
+        strangers: http::flood::Strangers::default(),
+        public: http::listener::Manner::public(),
+        local: http::listener::Manner::local(),
         probes: kassad::workers::probe::Probes::new(&kassad::host::ids::Ids::seeded(1)),
     }
 }

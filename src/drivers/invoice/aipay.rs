@@ -246,10 +246,8 @@ impl WebhookScheme for AiPayWebhooks {
             return Err(Forged);
         }
         let tries = DIALECTS.iter().filter_map(|(dialect, name)| headers.only(name).map(|value| (*dialect, value)));
-        tries
-            .map(|(dialect, value)| signature::verify(secrets, value, body, dialect))
-            .find(Result::is_ok)
-            .unwrap_or(Err(Forged))
+        // Both are checked, whichever is right: the first that is counts.
+        tries.map(|(dialect, value)| signature::verify(secrets, value, body, dialect)).fold(Err(Forged), Result::or)
     }
 
     fn read(&self, verified: &Verified) -> Result<Notice, Unreadable> {

@@ -119,7 +119,7 @@ impl Daemon {
     pub async fn start(config: &Config, machine: Machine) -> Result<Daemon, StartFault> {
         if let Some(folder) = config.ledger.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let what = || format!("cannot make the folder of the ledger {}", folder.display());
-            std::fs::create_dir_all(folder).map_err(|cause| StartFault::Machine { what: what(), cause })?;
+            make_private(folder).map_err(|cause| StartFault::Machine { what: what(), cause })?;
         }
         let lock = OneDaemon::take(&config.ledger)?;
         let mut rules = rules(config);
@@ -154,6 +154,11 @@ impl Daemon {
         let devices = Devices::build(config, &office, &installation).map_err(StartFault::Config)?;
         let public = bind(config.listen.public).await?;
         let local = bind(config.listen.local).await?;
+        // Programs of this machine come by loopback, also where the page has an address of its own in the LAN.
+        let own = match config.listen.local_here() {
+            here if here.ip() == config.listen.local.ip() || config.listen.local.ip().is_unspecified() => None,
+            here => Some(bind(SocketAddr::new(here.ip(), address(&local)?.port())).await?),
+        };
         let thread = writer_thread(ledger, queue, machine.clock.clone(), changes)?;
         let spawner = spawner(ended);
         let mut workers = JoinSet::new();
@@ -166,8 +171,11 @@ impl Daemon {
         };
         hire(&mut workers, "public listener", face(public, http::public_router(&faces), &faces.public));
         hire(&mut workers, "local listener", face(local, http::local_router(&faces), &faces.local));
+        if let Some(own) = own {
+            hire(&mut workers, "local listener on loopback", face(own, http::local_router(&faces), &faces.local));
+        }
         hire(&mut workers, "alarm of forgeries", http::flood::watch(faces.clone()));
-        hire(&mut workers, "maintenance", maintenance::run(office.clone()));
+        hire(&mut workers, "maintenance", maintenance::run(office.clone(), config.phones_kept_days));
         info!(public = %addresses.0, local = %addresses.1, "the counter is open");
         let (public, local) = addresses;
         let probes = faces.probes.clone();
@@ -216,6 +224,15 @@ impl Daemon {
 async fn join(writer: std::thread::JoinHandle<()>) {
     let joined = tokio::task::spawn_blocking(move || writer.join().is_ok());
     let _in_time = Clock::machine().limit(LAST_COMMIT, joined).await.is_ok();
+}
+
+/// The folder of the ledger, closed to others where we make it ourselves.
+fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(above) = folder.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()> + Send + 'static) {
@@ -415,6 +432,8 @@ struct Devices {
     displays: Vec<(String, Address, crate::drivers::display::Panel, Option<String>)>,
     bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
     public_invoices: bool,
+    pin: Option<Secret>,
+    hosts: Vec<String>,
 }
 
 impl Devices {
@@ -431,6 +450,8 @@ impl Devices {
             displays: Vec::new(),
             bots: Vec::new(),
             public_invoices: config.listen.public_invoices,
+            pin: config.pin()?,
+            hosts: config.listen.hosts.clone(),
         };
         for device in &config.terminals {
             devices.add(device, &setup(device)?, None)?;
@@ -588,6 +609,7 @@ impl Devices {
             public: Manner::public(),
             local: Manner::local(),
             probes: Probes::new(ids),
+            keys: http::keys::Keys::new(self.pin, self.hosts, ids.clone()),
         }
     }
 }

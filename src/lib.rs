@@ -10,9 +10,9 @@
 //!
 //! ```text
 //! wiring                  main.rs   daemon
-//! surfaces                http (webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
+//! surfaces                http (webhooks api refunds fiscal printers compat counter events keys health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
 //! hands       async       workers (terminal cloud pos fiscal printer display courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
+//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen keys reconcile)  │  transport (serial tcp usb web discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos fiscal printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
@@ -22,7 +22,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`domain`] | money, orders, attempts, bills, paper: values and the functions that judge them; no clock, no database, no log |
-//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
+//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, the forgetting of people (`people`), and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
 //! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, register, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
 //! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |

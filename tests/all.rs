@@ -3,6 +3,7 @@ mod balance;
 mod clock;
 mod config;
 mod counter;
+mod counter_lan;
 mod crash;
 mod dialogues;
 mod displays;

@@ -8,6 +8,7 @@ use kassad::domain::order::Tender;
 use kassad::drivers::{BadSetup, Build, CloudAbilities, Key, Kind, Takes, Value};
 use kassad::flows::{Issuer, ServiceCharge};
 use kassad::host::clock::Clock;
+use kassad::host::secret::write_private;
 use std::path::{Path, PathBuf};
 
 const fn key(name: &'static str, takes: Takes, required: bool, help: &'static str) -> Key {
@@ -188,7 +189,7 @@ fn who_issues_what_is_told_by_tender() {
 fn f29_the_register_counts_as_a_partner() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["webkassa.key", "webkassa.password"] {
-        std::fs::write(folder.path().join(file), "sandbox\n").unwrap();
+        write_private(&folder.path().join(file), "sandbox\n").unwrap();
     }
     let text = |address: &str| {
         format!(
@@ -244,7 +245,7 @@ impl kassad::drivers::Vault for NoVault {
 #[test]
 fn f29_the_sandbox_word_is_refused_with_a_real_partner() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("key"), "sandbox\n").unwrap();
+    write_private(&folder.path().join("key"), "sandbox\n").unwrap();
     let text = |address: &str| {
         format!(
             "[shop]\nname = \"x\"\n[[cloud]]\nname = \"aipay\"\nkind = \"aipay\"\naddress = \"{address}\"\n\

@@ -4,6 +4,7 @@
 
 use crate::shop::Counter;
 use kassad::host::clock::Clock;
+use kassad::host::secret::write_private;
 use kassad::sandbox::plugs::{CH340, Cable, FTDI, Model, Plugs, TM_T20, socket_link};
 use kassad::transport::discover::Bus;
 use serde_json::Value;
@@ -127,7 +128,7 @@ async fn a_shop_in_order_is_green_and_one_without_its_display_is_yellow() {
     });
     // With a real terminal the word of the sandbox would be a fault of its own.
     for secret in ["bot.key", "bot.secret"] {
-        std::fs::write(shop.folder.path().join(secret), "real").unwrap();
+        write_private(&shop.folder.path().join(secret), "real").unwrap();
     }
     let ran = doctor(&config, machine.path()).await;
     assert_eq!((ran.exit, &ran.json["level"]), (1, &"yellow".into()), "{}", ran.out);
@@ -162,7 +163,7 @@ fn receipts(folder: &Path, name: &str, fiscal: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_issues_receipts_is_told_by_tender_and_silence_is_red() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("secret"), "a real one").unwrap();
+    write_private(&folder.path().join("secret"), "a real one").unwrap();
     let ask = async |name: &str, fiscal: &str| {
         let config = receipts(folder.path(), name, fiscal);
         doctor(&config, folder.path()).await

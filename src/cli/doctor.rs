@@ -330,8 +330,8 @@ impl Doctor {
     }
 
     async fn status(&self, config: &Config) -> Result<Json, String> {
-        let web =
-            Web::open(&format!("http://{}", config.listen.local), &Trust::Roots).map_err(|cause| cause.to_string())?;
+        let web = Web::open(&format!("http://{}", config.listen.local_here()), &Trust::Roots)
+            .map_err(|cause| cause.to_string())?;
         let request = Request::get("/api/v1/status").query("lang", self.lang.word());
         let answer = web.send(&request, Limits::LIST).await.map_err(|loss| match loss {
             Loss::NotSent(cause) | Loss::Unknown(cause) => cause.to_string(),

@@ -23,6 +23,7 @@ pub mod flood;
 pub mod gate;
 pub mod guard;
 pub mod health;
+pub mod keys;
 pub mod listener;
 pub mod places;
 pub mod printers;
@@ -90,6 +91,8 @@ pub struct Faces {
     pub local: listener::Manner,
     /// What proves the way in.
     pub probes: Probes,
+    /// Who may come in from the LAN.
+    pub keys: keys::Keys,
 }
 
 /// Who is at the other end of a connection; every request carries it. Behind a tunnel it is this machine.
@@ -118,10 +121,11 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
         .merge(fiscal::routes())
         .merge(printers::routes())
         .merge(events::routes())
+        .merge(keys::routes())
         .merge(compat::routes())
         .merge(health::routes())
         .merge(health::probe())
-        .layer(axum::middleware::from_fn(guard::own_writes))
+        .layer(axum::middleware::from_fn_with_state(faces.clone(), guard::admit))
         .with_state(faces.clone())
 }
 

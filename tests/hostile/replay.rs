@@ -1,5 +1,5 @@
 //! Old notices, rightly signed, sent again: in every state of their payment, after its refund, after a hundred days and a purge. The
-//! sender gets its 200, and not a row, a question, a paper or a request to the cloud comes of it.
+//! sender gets its 200, and not a row of the journal, a question or a paper comes of it.
 
 use super::{Calm, Counter, chunked, kept, metric, post, right, say, signed, status};
 use kassad::sandbox::aipay::sign;
@@ -34,16 +34,26 @@ fn envelopes(body: &str) -> Vec<Vec<u8>> {
     ]
 }
 
+/// The same without what only says how long ago something was.
+fn timeless(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let kept = members.into_iter().filter(|(name, _)| !["age_s", "since_s"].contains(&name.as_str()));
+            Value::Object(kept.map(|(name, value)| (name, timeless(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(timeless).collect()),
+        plain => plain,
+    }
+}
+
 /// What the world could notice.
 async fn world(shop: &Counter, payment: &str) -> Value {
-    let mut paid = shop.payment(payment).await;
-    paid["age_s"] = Value::Null;
     json!({
-        "payment": paid,
+        "payment": timeless(shop.payment(payment).await),
         "questions": shop.questions().await,
         "papers": [shop.papers("receipt").len(), shop.papers("hot").len(), shop.papers("bar").len()],
         "orders": format!("{:?}", shop.poster().orders()),
-        "jobs": shop.get("/api/v1/jobs").await.body,
+        "jobs": timeless(shop.get("/api/v1/jobs").await.body),
         "kept": kept(shop).await,
     })
 }

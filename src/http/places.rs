@@ -224,7 +224,6 @@ mod tests {
     const TUNNEL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     fn is_lost(place: &Place) -> bool {
-        use std::future::Future;
         let mut lost = std::pin::pin!(place.lost());
         lost.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_ready()
     }

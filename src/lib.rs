@@ -10,8 +10,8 @@
 //!
 //! ```text
 //! wiring                  main.rs   daemon
-//! surfaces                http (webhooks api refunds fiscal printers compat counter events keys health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
-//! hands       async       workers (terminal cloud pos fiscal printer display courier maintenance writer)
+//! surfaces                http (listener places gate flood guard keys webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
+//! hands       async       workers (terminal cloud pos fiscal printer display courier tunnel probe maintenance writer)
 //! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen keys reconcile)  │  transport (serial tcp usb web discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos fiscal printer display)
 //! laws        pure        domain
@@ -27,7 +27,7 @@
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
 //! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |
 //! | [`workers`] | one task per outside thing: asks the ledger what is due, acts, tells the ledger what came of it |
-//! | [`http`] | the two listeners: the public one for webhooks, the local one for the page, the API and bots |
+//! | [`http`] | the two listeners: the public one for webhooks, one whole request per connection behind its gate, the local one for the page, the API and bots |
 //! | [`cli`] | the commands, which are a daemon themselves or talk to the running one |
 //! | [`daemon`] | wiring, supervision and the stop; the only file that spawns |
 //! | [`config`] | the TOML as types; every fault has a line, a key and a cure |

@@ -31,8 +31,12 @@ const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// Largest head of a request, in bytes.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Connections open at once per listener.
+/// Connections open at once to the public listener.
 pub const CONNECTIONS_MAX: usize = 512;
+
+/// Connections open at once to the local listener: both full, and those that leave, are fewer than the 1024 descriptors that a process has
+/// unless somebody gave it more.
+const CONNECTIONS_LOCAL_MAX: usize = 256;
 
 /// Connections open at once from one source that is not this machine.
 const CONNECTIONS_OF_ONE_MAX: usize = 32;
@@ -77,7 +81,7 @@ impl Manner {
 
     /// The counter's own: pages keep their connection, and streams of events live for long.
     pub fn local() -> Manner {
-        let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX);
+        let places = Places::new(CONNECTIONS_LOCAL_MAX, CONNECTIONS_OF_ONE_MAX);
         Manner { places, head_limit: HEAD_LIMIT, requests_max: REQUESTS_MAX, works_from_head: true }
     }
 }

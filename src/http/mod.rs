@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tower::Layer;
 
 pub mod api;
 pub mod compat;
@@ -110,7 +111,10 @@ impl Faces {
 pub fn public_router(faces: &Arc<Faces>) -> Router {
     let open = webhooks::routes().merge(health::probe());
     let router = if faces.public_invoices { open.merge(compat::routes()) } else { open };
-    router.layer(axum::middleware::from_fn_with_state(faces.clone(), gate::only_ours)).with_state(faces.clone())
+    let gate = axum::middleware::from_fn_with_state(faces.clone(), gate::only_ours);
+    // The gate stands before all routes: as a layer of theirs it would tell by an `Allow` which of the paths that it denies has a shape of
+    // ours.
+    Router::new().fallback_service(gate.layer(router.with_state(faces.clone())))
 }
 
 /// What the counter, the bots in the shop and the scrapers use.

@@ -19,12 +19,12 @@ const HELD: usize = 700;
 const GENUINE: usize = 100;
 
 /// The median time of a genuine notice, from the first byte of its connection to its 200. A commit to a slow disk and a test machine that
-/// builds beside it are in it.
+/// builds beside it are in it: measured there, 2 to 4 ms.
 const MEDIAN_MAX: Duration = Duration::from_millis(100);
 
 /// What all of it may cost at its peak, with whatever other tests of this process need meanwhile: 512 places with a head and a body each
-/// are 40 MiB.
-const GROWTH_KIB_MAX: u64 = 160 * 1024;
+/// are 40 MiB; measured, 17.
+const GROWTH_KIB_MAX: u64 = 96 * 1024;
 
 /// Both ends of every connection are ours here.
 fn allow_descriptors() {
@@ -137,16 +137,13 @@ async fn ten_thousand_enemies_do_not_shut_out_one_genuine_notice() {
     drop(held);
     shop.until("all places come back", async || metric(&shop, "kassad_connections{listener=\"public\"}").await == 0)
         .await;
-    if std::env::var_os("KASSAD_TELL").is_some() {
-        std::fs::write("/dev/stderr", told).unwrap();
-    }
     calm.holds();
     shop.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_in_pieces_of_one_byte_cost_what_they_say() {
-    const CONNECTIONS: usize = 100;
+    const CONNECTIONS: usize = 60;
     const PIECES: usize = 50_000;
     allow_descriptors();
     let calm = Calm::watch();
@@ -169,9 +166,9 @@ async fn bodies_in_pieces_of_one_byte_cost_what_they_say() {
         assert!([403, 429].contains(&status(&wire.rest().await)));
         peak = peak.max(resident_kib());
     }
-    // 5 MB were said; kept piece by piece they would be more than 150 MiB.
+    // 3 MB were said; kept piece by piece they would be 120 MiB.
     let grown = peak.saturating_sub(before);
-    assert!(grown < 96 * 1024, "{grown} KiB");
+    assert!(grown < 64 * 1024, "{grown} KiB");
     calm.holds();
     shop.close().await;
 }

@@ -40,7 +40,7 @@ fn wrong_heads(body: &[u8]) -> Vec<String> {
         a(&of(&SANDBOX_SECRET.to_uppercase())),
         a(&of(&format!("{SANDBOX_SECRET}\n"))),
         a(&sign(SANDBOX_SECRET, &[body, b" "].concat())),
-        a(&sign(SANDBOX_SECRET, b"")),
+        a(&sign(SANDBOX_SECRET, b"x")),
         a(&good.repeat(100)),
         // doubled: whichever was ours, somebody added the other
         format!("{0}{0}", a(&good)),

@@ -22,6 +22,7 @@ mod simulation;
 mod spooler;
 mod terminal;
 mod tidy;
+mod tunnel;
 mod webkassa;
 mod wires;
 mod zvt;

@@ -21,7 +21,7 @@ use crate::workers::pos::Counter;
 use crate::workers::probe::Probes;
 use crate::workers::vault::LedgerVault;
 use crate::workers::writer::{self, Writer};
-use crate::workers::{Office, cloud, display, fiscal, maintenance, pos, printer, terminal};
+use crate::workers::{Office, cloud, display, fiscal, maintenance, pos, printer, terminal, tunnel};
 use futures_util::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -156,6 +156,7 @@ impl Daemon {
         let mut workers = JoinSet::new();
         let faces = Arc::new(devices.start(&office, &spawner, &mut workers, &machine.ids));
         let addresses = (address(&public)?, address(&local)?);
+        hire_tunnel(config, &faces, addresses.0, &spawner, &mut workers, &machine.ids);
         let clock = machine.clock.clone();
         let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
         hire(&mut workers, "public listener", face(public, http::public_router(&faces)));
@@ -215,6 +216,45 @@ fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()
         work.await;
         name
     });
+}
+
+/// Hires the worker of the way in, where the configuration names one.
+fn hire_tunnel(
+    config: &Config,
+    faces: &Faces,
+    target: SocketAddr,
+    spawner: &Spawner,
+    workers: &mut JoinSet<String>,
+    ids: &Ids,
+) {
+    let is_nobodys = config.tunnel.kind == config::tunnel::TunnelKind::None && config.tunnel.public_url.is_none();
+    if is_nobodys {
+        return;
+    }
+    let office = faces.office.clone();
+    office.devices.set(tunnel::NAME, tunnel::NAME, "unknown", "", "");
+    let means = tunnel::Means {
+        target: reachable(target),
+        probes: faces.probes.clone(),
+        ids: ids.clone(),
+        spawner: spawner.clone(),
+        // The file that runs now, also when another one took its place on the disk.
+        helper: "/proc/self/exe".into(),
+        clouds: config.clouds.iter().map(|cloud| cloud.name.clone()).collect(),
+    };
+    let work = tunnel::run(office.clone(), config.tunnel.clone(), means);
+    hire(workers, "tunnel", alone(office, tunnel::NAME.to_owned(), tunnel::NAME, spawner.clone(), work));
+}
+
+/// Where this machine itself reaches a listener of its own: one that listens everywhere is at loopback too.
+fn reachable(mut listener: SocketAddr) -> SocketAddr {
+    if listener.ip().is_unspecified() {
+        listener.set_ip(match listener {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    listener
 }
 
 /// Starts tasks that end with the daemon; a panic in one ends that one.

@@ -3,9 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bench;
+mod countryside;
+mod real;
 
-use bench::{Bench, Place, SECOND, Wish};
-use kassad::sandbox::sshd::{SshdOptions, new_key};
+use bench::{Bench, Place, SECOND, Wish, not_run};
+use countryside::{Countryside, SERVER, word};
+use kassad::daemon;
+use kassad::host::ids::Ids;
+use kassad::host::tasks::Stop;
+use kassad::sandbox::sshd::{Sshd, SshdFault, SshdOptions, free_port, new_key};
+use real::Real;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// A tunnel that is down is noticed within this time while a guest has an invoice.
@@ -197,4 +205,100 @@ async fn f11_300_silent_seconds_and_a_new_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f11_a_silent_hour() {
     silence(3600 * SECOND, true).await;
+}
+
+/// OpenSSH's own client as the program of `kind = "command"`: it ends when its session does, and is started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f11_a_tunnel_program_that_dies_is_started_again() {
+    let mut real = Real::open().await;
+    let (_hand, stop) = Stop::pair();
+    let folder = real.folder.path().join("sshd");
+    let sshd = Sshd::open(&folder, SshdOptions::default(), &Ids::machine(), &daemon::spawner(stop)).await;
+    let sshd = match sshd {
+        Err(SshdFault::Missing) => return not_run("sshd", "there is no sshd here", "apt-get install openssh-server"),
+        sshd => sshd.unwrap(),
+    };
+    let (at, port) = (sshd.address(), free_port(Ipv4Addr::LOCALHOST).unwrap());
+    std::fs::write(folder.join("known"), format!("[{}]:{} {}\n", at.ip(), at.port(), sshd.host_key_line().unwrap()))
+        .unwrap();
+    let (key, public) = (sshd.client_key_file(), real.public);
+    let options = [
+        "BatchMode=yes".to_owned(),
+        "ExitOnForwardFailure=yes".to_owned(),
+        "IdentitiesOnly=yes".to_owned(),
+        format!("UserKnownHostsFile={}", folder.join("known").display()),
+    ];
+    let mut words = vec!["ssh".to_owned(), "-F".to_owned(), "none".to_owned(), "-N".to_owned()];
+    words.extend(options.into_iter().flat_map(|option| ["-o".to_owned(), option]));
+    words.extend(["-i".to_owned(), key.display().to_string(), "-p".to_owned(), at.port().to_string()]);
+    words.extend(["-R".to_owned(), format!("127.0.0.1:{port}:{public}"), format!("{}@{}", sshd.user(), at.ip())]);
+    let public_url = format!("http://127.0.0.1:{port}");
+    let section = format!("[tunnel]\nkind = \"command\"\npublic_url = \"{public_url}\"\ncommand = {words:?}\n");
+    real.start(section, &public_url).await;
+    real.until_tunnel("up", 20 * SECOND).await;
+    let id = real.ask_guest().await;
+    let sessions = sshd.sessions();
+    assert!(!sessions.is_empty());
+    sshd.end_sessions();
+    let again = async || sshd.logins() == 2;
+    real.until("the program was started again", 20 * SECOND, again).await;
+    assert!(real.pay_and_see(&id).await <= PAYMENT);
+    real.until_tunnel("up", 20 * SECOND).await;
+    let id = real.ask_guest().await;
+    assert!(real.pay_and_see(&id).await <= PAYMENT);
+    real.until_notice().await;
+}
+
+/// The machine's own time, a `kassad run` of its own, packets that vanish in the middle of three network namespaces, and another address
+/// of the shop afterwards: no reset ever reaches the server, which still holds the port for the old session.
+#[test]
+fn f11_20_silent_seconds_in_a_real_network_with_another_address_after_them() {
+    let country = match Countryside::open() {
+        Ok(country) => country,
+        Err(because) => return not_run("netns", &because, "run as root with iproute2; containers need NET_ADMIN"),
+    };
+    if Sshd::find().is_err() {
+        return not_run("sshd", "there is no sshd on this machine", "apt-get install openssh-server");
+    }
+    let ((tell_section, section), (tell_over, over)) = (word(), word::<()>());
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().to_owned();
+    let server = country.live("server", async move || {
+        let (_hand, stop) = Stop::pair();
+        let options = SshdOptions { address: SERVER.parse().unwrap(), ..SshdOptions::default() };
+        let sshd = Sshd::open(&keys, options, &Ids::machine(), &daemon::spawner(stop)).await.unwrap();
+        let url = format!("http://{SERVER}:18790");
+        tell_section.send(sshd.section(sshd.address(), &format!("{SERVER}:18790"), &url).unwrap()).unwrap();
+        // Its voice is heard to the end.
+        tokio::task::spawn_blocking(move || over.recv().is_ok()).await.unwrap();
+        sshd.logins()
+    });
+    let section = section.recv_timeout(Duration::from_secs(30)).unwrap();
+    let country = std::sync::Arc::new(country);
+    let weather = country.clone();
+    let shop = country.live("shop", async move || live_through(section, &weather).await);
+    shop.join().unwrap();
+    tell_over.send(()).unwrap();
+    assert_eq!(server.join().unwrap(), 2, "one session before the cut, one after it");
+}
+
+async fn live_through(section: String, weather: &Countryside) {
+    let mut real = Real::open().await;
+    real.start(section, &format!("http://{SERVER}:18790")).await;
+    real.until_tunnel("up", 20 * SECOND).await;
+    let id = real.ask_guest().await;
+    let begun = real.clock.now();
+    weather.cut();
+    let noticed = real.until_tunnel("down", DETECTION).await;
+    assert!(real.pay_and_see(&id).await <= PAYMENT);
+    let left = (20 * SECOND).saturating_sub(real.clock.now().since(begun));
+    let over = real.clock.now().plus(left);
+    real.until("the silence is over", 30 * SECOND, async || real.clock.now() >= over).await;
+    assert_eq!(real.tunnel().await, "down");
+    weather.give_back(true);
+    let back = real.until_tunnel("up", RECOVERY).await;
+    assert!(noticed <= DETECTION && back <= RECOVERY, "{noticed:?} {back:?}");
+    let id = real.ask_guest().await;
+    assert!(real.pay_and_see(&id).await <= PAYMENT);
+    real.until_notice().await;
 }

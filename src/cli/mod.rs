@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Fault};
 use crate::i18n::Lang;
+use crate::transport::child;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write;
@@ -174,6 +175,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Becomes a program that ends when we end.
+    #[command(name = child::COMMAND, hide = true)]
+    Child(Program),
     /// What still has to happen, and what waits for a person.
     #[command(
         after_help = "Examples: kassad queue\n          kassad queue retry 17\n          kassad queue answer K3F9Q-12-1-1 --by Айгерим --because \"видела в Kaspi Pay\" --outcome paid --transaction 5551"
@@ -188,6 +192,23 @@ enum Command {
         #[command(subcommand)]
         action: Option<QueueAction>,
     },
+}
+
+/// The words of the hidden command.
+#[derive(Debug, clap::Args)]
+struct Program {
+    /// The process that starts it.
+    parent: u32,
+    /// The program and its words.
+    #[arg(last = true, required = true)]
+    words: Vec<OsString>,
+}
+
+/// Becomes a program that ends with us; comes back only when that failed.
+fn become_program(program: &Program) -> ExitCode {
+    let cause = child::become_program(program.parent, &program.words);
+    complain(&format!("the tunnel's program cannot be started: {cause}"));
+    ExitCode::from(child::EXIT_NO_PROGRAM)
 }
 
 #[derive(Debug, Subcommand)]
@@ -236,6 +257,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if told.use_stderr() { ExitCode::from(EXIT_CONFIG) } else { ExitCode::SUCCESS };
         }
     };
+    // Before there are threads.
+    if let Command::Child(program) = &line.command {
+        return become_program(program);
+    }
     let lang = Lang::from_word(&line.lang).unwrap_or(Lang::Ru);
     // TLS on ring; a second installation (tests) changes nothing.
     let _installed = rustls::crypto::ring::default_provider().install_default().is_ok();
@@ -259,6 +284,7 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Demo { orders, seed, no_wait, data, tunnel } => {
             demo::demo(demo::Wish { orders, seed, no_wait, data, is_tunnelled: tunnel == "ssh" }).await
         }
+        Command::Child(program) => become_program(&program),
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
         Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,

@@ -7,6 +7,9 @@ use subtle::ConstantTimeEq;
 /// The longest secret file that is read, in bytes.
 pub const SECRET_BYTES_MAX: u64 = 4096;
 
+/// The longest secret of several lines that is read, in bytes.
+pub const BLOCK_BYTES_MAX: u64 = 16 * 1024;
+
 /// A key or token. `Debug` hides it, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -28,6 +31,12 @@ pub enum BadSecret {
         /// The file.
         path: PathBuf,
     },
+    /// The file holds no text, or too much of it.
+    #[error("{path} must hold a private key of at most {BLOCK_BYTES_MAX} bytes")]
+    Block {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 impl Secret {
@@ -46,6 +55,16 @@ impl Secret {
         let text = std::fs::read_to_string(path).map_err(file)?;
         let line = text.trim();
         if line.is_empty() || line.contains('\n') { Err(form()) } else { Ok(Secret(line.to_owned())) }
+    }
+
+    /// Reads a secret of several lines, a private key: at most [`BLOCK_BYTES_MAX`] bytes.
+    pub fn read_block(path: &Path) -> Result<Secret, BadSecret> {
+        let file = |cause| BadSecret::File { path: path.to_owned(), cause };
+        if std::fs::metadata(path).map_err(file)?.len() > BLOCK_BYTES_MAX {
+            return Err(BadSecret::Block { path: path.to_owned() });
+        }
+        let text = std::fs::read_to_string(path).map_err(file)?;
+        if text.trim().is_empty() { Err(BadSecret::Block { path: path.to_owned() }) } else { Ok(Secret(text)) }
     }
 
     /// The text itself, for the wire only.

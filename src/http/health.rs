@@ -4,6 +4,7 @@ use super::Faces;
 use crate::domain::attempt::State as AttemptState;
 use crate::ledger::Fault;
 use crate::ledger::outbox::JobKind;
+use crate::workers::tunnel::{Board, Reach};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -12,7 +13,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Alive, ready, measured.
 pub fn routes() -> Router<Arc<Faces>> {
@@ -142,7 +143,31 @@ fn measured(faces: &Faces) -> Result<String, Fault> {
         })
         .collect();
     line("kassad_device_up", "1 when a device or partner answers.", "gauge", &up);
+    measure_tunnel(&faces.office.tunnel, &mut line);
     Ok(text)
+}
+
+/// The way in, where anybody watches it.
+fn measure_tunnel(tunnel: &Board, line: &mut impl FnMut(&str, &str, &str, &[(String, i64)])) {
+    let plain = |value: i64| [(String::new(), value)];
+    let counted = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+    let labelled = |label: &str, one: (&str, &AtomicU64), other: (&str, &AtomicU64)| {
+        [one, other].map(|(word, counter)| (format!("{{{label}=\"{word}\"}}"), counted(counter)))
+    };
+    match tunnel.reach() {
+        Reach::Unwatched => return,
+        Reach::Unknown => {}
+        reach @ (Reach::Up | Reach::Down) => {
+            let help = "1 when the outside reaches the public listener.";
+            line("kassad_tunnel_up", help, "gauge", &plain(i64::from(reach == Reach::Up)));
+        }
+    }
+    let help = "Times that the tunnel was started again.";
+    line("kassad_tunnel_restarts_total", help, "counter", &plain(counted(&tunnel.restarts)));
+    let bytes = labelled("direction", ("in", &tunnel.meter.received), ("out", &tunnel.meter.sent));
+    line("kassad_tunnel_bytes_total", "Bytes of our own SSH connections.", "counter", &bytes);
+    let probes = labelled("result", ("answered", &tunnel.answered), ("missed", &tunnel.missed));
+    line("kassad_probe_total", "Questions through the public address.", "counter", &probes);
 }
 
 #[cfg(test)]

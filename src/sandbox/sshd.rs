@@ -163,6 +163,11 @@ impl Sshd {
         self.sessions().into_iter().for_each(|session| signal(session, Signal::CONT));
     }
 
+    /// Ends all sessions; new ones are taken.
+    pub fn end_sessions(&self) {
+        self.sessions().into_iter().for_each(|session| signal(session, Signal::KILL));
+    }
+
     /// The processes of its sessions.
     pub fn sessions(&self) -> Vec<i32> {
         self.child.as_ref().and_then(|child| i32::try_from(child.id()?).ok()).map(descendants).unwrap_or_default()

@@ -1,11 +1,13 @@
 //! Wires. A transport's only failure is [`Loss`]: no byte accepted by the other side is `NotSent`; anything later is `Unknown` (law 5).
 
 pub mod address;
+pub mod child;
 pub mod discover;
 pub mod neighbours;
 pub mod permit;
 mod port;
 mod serial;
+pub mod ssh;
 mod tcp;
 mod usb;
 pub mod web;

@@ -1,6 +1,6 @@
 //! HTTP to partners: one request, one answer or one [`Loss`]. A refused connection, an unknown name, a failed handshake or a slow
 //! connect is `NotSent`; everything after that is `Unknown` (style, law 5). Each request has its own connection: an idle one that the
-//! server closed meanwhile would turn a request that never left into a doubtful one. No proxy, redirect, retry or cookie: money
+//! server closed meanwhile would turn a request that never left into a doubtful one; only [`Web::open_kept`] keeps one. No proxy, redirect, retry or cookie: money
 //! goes where the configuration says, once. Trusted roots are inside the binary. Certificates by name over an IP: kaspi-terminal §1.1.
 
 use super::{Bar, Cause, Loss};
@@ -279,6 +279,16 @@ impl Web {
     /// Prepares requests to a base address, its path included. Only a wrong address is an error: where TLS cannot be set up, each
     /// request is `NotSent` with the cause, and the daemon runs on.
     pub fn open(address: &str, trust: &Trust) -> Result<Web, BadAddress> {
+        Web::open_with(address, trust, 0)
+    }
+
+    /// The same, but one idle connection is kept for the next request. Only for questions that may be lost: a request over a connection
+    /// that the server closed meanwhile fails.
+    pub fn open_kept(address: &str, trust: &Trust) -> Result<Web, BadAddress> {
+        Web::open_with(address, trust, 1)
+    }
+
+    fn open_with(address: &str, trust: &Trust, idle_max: usize) -> Result<Web, BadAddress> {
         let mut url = reqwest::Url::parse(address)
             .map_err(|cause| BadAddress(format!("'{address}' is no address: {cause}; write http://… or https://…")))?;
         let has_known_scheme = matches!(url.scheme(), "http" | "https") && url.host().is_some();
@@ -292,7 +302,7 @@ impl Web {
             Trust::Roots | Trust::Issued(_, None) | Trust::Anybody => None,
         };
         let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Web { base, client: client(trust, dialled) })
+        Ok(Web { base, client: client(trust, dialled, idle_max) })
     }
 
     /// Sends one request once and reads its answer to the end.
@@ -367,13 +377,13 @@ fn rename(url: &mut reqwest::Url, name: &str) -> Result<(String, SocketAddr), Ba
 /// The one place where the TLS backend is chosen. Risk (fiscal-kz §1.1): strict stacks were seen to fail against `kkm.webkassa.kz` with
 /// "wrong signature type"; the same failure here is `Bar::TlsSpeech`, so nothing is sent and nothing is lost. To switch, give `reqwest`
 /// the feature `native-tls` in Cargo.toml and build the client with `tls_backend_native()` instead of `tls_backend_preconfigured`.
-fn client(trust: &Trust, dialled: Option<(String, SocketAddr)>) -> Result<reqwest::Client, String> {
+fn client(trust: &Trust, dialled: Option<(String, SocketAddr)>, idle_max: usize) -> Result<reqwest::Client, String> {
     let tls = tls(trust).map_err(|cause| format!("TLS cannot be set up: {cause}"))?;
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(WHOLE_TIMEOUT)
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(idle_max)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()

@@ -65,7 +65,7 @@ async fn f11_a_dead_session_loses_its_socket_to_the_next_one_at_once() {
     let (id, _) = bench.ask_guest().await;
     assert!(bench.sshd.freeze() > 0);
     bench.until_tunnel("down", DETECTION).await;
-    bench.until_tunnel("up", RECOVERY).await;
+    bench.until_tunnel("up", 10 * SECOND).await;
     assert!(bench.pay_and_see(&id).await <= PAYMENT);
     bench.is_open_for_notices().await;
     assert!(bench.sshd.sessions().len() >= 2, "the frozen one is still there");
@@ -83,7 +83,8 @@ async fn f11_a_dead_session_that_holds_the_port_is_ended_by_the_command() {
     let (id, _) = bench.ask_guest().await;
     assert!(bench.sshd.freeze() > 0);
     bench.until_tunnel("down", DETECTION).await;
-    bench.until_tunnel("up", RECOVERY).await;
+    // The path is there all the time: what it takes is a login, a refusal and a program of the server.
+    bench.until_tunnel("up", SOON).await;
     assert!(bench.pay_and_see(&id).await <= PAYMENT);
     bench.is_open_for_notices().await;
     bench.close().await;
@@ -135,7 +136,7 @@ async fn f11_a_first_login_that_fails_is_tried_until_it_is_allowed() {
     let Some(bench) = Bench::open(Wish { options, ..Wish::default() }).await else { return };
     bench.until_code("tunnel_login", SOON).await;
     assert_eq!(bench.tunnel().0, "down");
-    bench.pass_really(40 * SECOND).await;
+    bench.pass_really(20 * SECOND).await;
     assert_eq!(bench.sshd.logins(), 0);
     bench.sshd.allow(true).unwrap();
     bench.until_tunnel("up", 20 * SECOND).await;

@@ -23,6 +23,7 @@ mod spooler;
 mod terminal;
 mod tidy;
 mod tunnel_child;
+mod tunnel;
 mod webkassa;
 mod wires;
 mod zvt;

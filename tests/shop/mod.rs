@@ -18,6 +18,7 @@ use kassad::sandbox::printer::Printer;
 use kassad::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
 use kassad::sandbox::terminal::{Screen, Terminal};
 use kassad::transport::web::{Limits, Request, Trust, Web};
+use kassad::workers::Device;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -147,6 +148,11 @@ impl Counter {
 
     pub fn local(&self) -> SocketAddr {
         self.daemon.as_ref().unwrap().local
+    }
+
+    /// How a device is, with its code.
+    pub fn device(&self, name: &str) -> Option<Device> {
+        self.daemon.as_ref().unwrap().office.devices.all().remove(name)
     }
 
     pub fn aipay(&self) -> &Arc<AiPay> {

@@ -80,7 +80,7 @@
 //! # Deliberately absent
 //!
 //! Traits over the ledger, and mocks; events as the source of truth (rows and the journal give the same with less); actors; plug-ins; a
-//! second way of recovery; sleeping as synchronisation; floats. Not here yet: the tunnel.
+//! second way of recovery; sleeping as synchronisation; floats.
 
 pub mod cli;
 pub mod config;

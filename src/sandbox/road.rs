@@ -2,6 +2,7 @@
 //! resets anything: so a mobile network loses a mapping (F11). It leads to a port, or to a Unix socket as a web server in front of it would.
 
 use crate::host::tasks::{Spawner, Stop};
+use futures_util::FutureExt;
 use futures_util::future::join;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -122,6 +123,10 @@ pub async fn open(end: End, barrier: &Barrier, spawner: &Spawner, stop: &Stop) -
 async fn lead(near: TcpStream, end: End, barrier: Barrier, toll: Arc<Toll>) {
     // Its first packet leaves again and again until the road is there.
     let born = barrier.arrive().await;
+    // Who gave up meanwhile sends no packet any more: a silent hour does not end in thousands of callers at once.
+    if matches!(near.peek(&mut [0]).now_or_never(), Some(Ok(0) | Err(_))) {
+        return;
+    }
     let _small = near.set_nodelay(true).is_ok();
     let (near_in, near_out) = near.into_split();
     let toll = &*toll;

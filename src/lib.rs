@@ -12,7 +12,7 @@
 //! wiring                  main.rs   daemon
 //! surfaces                http (listener places gate flood guard keys webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
 //! hands       async       workers (terminal cloud pos fiscal printer display courier tunnel probe maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen keys reconcile)  │  transport (serial tcp usb web discover whereabouts)
+//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen keys reconcile)  │  transport (serial tcp usb web ssh child discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos fiscal printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
@@ -33,7 +33,7 @@
 //! | [`config`] | the TOML as types; every fault has a line, a key and a cure |
 //! | [`i18n`] | every sentence for people, in Kazakh, Russian and English |
 //! | [`host`] | the machine: clocks, chance, secrets, tasks, the lock of the ledger, the log, systemd |
-//! | [`sandbox`] | AiPay, Poster, Webkassa, a Kaspi terminal, a ZVT terminal, printers and displays as real servers and lines; used by the demo, by integrators and by the tests |
+//! | [`sandbox`] | AiPay, Poster, Webkassa, a Kaspi terminal, a ZVT terminal, printers and displays as real servers and lines, the machine's own `sshd`, and roads that go silent; used by the demo, by integrators and by the tests |
 //!
 //! # One payment, straight through
 //!
@@ -80,7 +80,7 @@
 //! # Deliberately absent
 //!
 //! Traits over the ledger, and mocks; events as the source of truth (rows and the journal give the same with less); actors; plug-ins; a
-//! second way of recovery; sleeping as synchronisation; floats. Not here yet: the tunnel.
+//! second way of recovery; sleeping as synchronisation; floats.
 
 pub mod cli;
 pub mod config;

@@ -1,13 +1,15 @@
 //! `kassad demo`: a whole restaurant on loopback. Without a number of orders it stays up for a person to play with.
 
 use super::run::told_to_stop;
-use super::{complain, lunch, say};
+use super::way_in::WayIn;
+use super::{EXIT_CONFIG, complain, lunch, say};
 use crate::daemon::{self, Daemon, Machine};
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
-use crate::host::tasks::Stop;
+use crate::host::tasks::{Spawner, Stop};
 use crate::sandbox::printer::gallery;
 use crate::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
+use crate::sandbox::sshd::Sshd;
 use crate::sandbox::{AutoGuest, Ports};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,14 +31,32 @@ const TABLES_LAID: [Laid; 4] = [
     (11, 3, &[(4, 2), (14, 2)]),
 ];
 
-pub(super) async fn demo(orders: Option<u32>, seed: u64, no_wait: bool, data: Option<PathBuf>) -> ExitCode {
-    let (folder, is_ours) = match data {
-        Some(folder) => (folder, false),
+/// What is played.
+pub(super) struct Wish {
+    /// Orders to sell; without them it stays up.
+    pub(super) orders: Option<u32>,
+    /// The same seed plays the same lunch.
+    pub(super) seed: u64,
+    /// Guests decide at once.
+    pub(super) no_wait: bool,
+    /// Where the ledger is kept.
+    pub(super) data: Option<PathBuf>,
+    /// Notices come in through a real OpenSSH server.
+    pub(super) is_tunnelled: bool,
+}
+
+pub(super) async fn demo(wish: Wish) -> ExitCode {
+    if let (true, Err(missing)) = (wish.is_tunnelled, Sshd::find()) {
+        complain(&missing.to_string());
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    let (folder, is_ours) = match &wish.data {
+        Some(folder) => (folder.clone(), false),
         None => (std::env::temp_dir().join(format!("kassad-demo-{}", std::process::id())), true),
     };
-    let ended = match orders {
-        Some(orders) => lunch::play(orders, seed, no_wait, &folder).await,
-        None => stay_up(no_wait, &folder).await,
+    let ended = match wish.orders {
+        Some(orders) => lunch::play(orders, &wish, &folder).await,
+        None => stay_up(&wish, &folder).await,
     };
     if is_ours {
         // The machine empties its own temporary folder if this fails.
@@ -51,12 +71,12 @@ pub(super) async fn demo(orders: Option<u32>, seed: u64, no_wait: bool, data: Op
     }
 }
 
-async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, String> {
+async fn stay_up(wish: &Wish, folder: &std::path::Path) -> Result<ExitCode, String> {
     crate::host::logging::start(tracing::Level::WARN);
     let (clock, ids) = (Clock::machine(), Ids::machine());
     let (_hand, stop) = Stop::pair();
     let spawner = daemon::spawner(stop.clone());
-    let guest = no_wait.then(|| AutoGuest {
+    let guest = wish.no_wait.then(|| AutoGuest {
         thinks_min: Duration::ZERO,
         thinks_max: Duration::from_secs(1),
         ..AutoGuest::default()
@@ -70,7 +90,8 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
         webhook_url: Some(format!("http://{PUBLIC}/webhooks/aipay")),
     };
     let opened = Shop::open_with_tls(options, &clock, &ids, &spawner, &stop).await;
-    let shop = opened.map_err(|cause| format!("cannot open the sandbox: {cause}. Is another demo running?"))?;
+    let mut shop = opened.map_err(|cause| format!("cannot open the sandbox: {cause}. Is another demo running?"))?;
+    let way_in = way_in(wish, folder, &mut shop, &spawner).await?;
     for (table, waiter, dishes) in TABLES_LAID {
         let waiter = crate::sandbox::menu::WAITERS.get(waiter).copied().unwrap_or_default();
         shop.world.poster().open_order(table, waiter, dishes);
@@ -83,7 +104,13 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
     say(&format!("  Касса       http://{}/        продавайте здесь · sell here", daemon.local));
     say(&format!("  Гость       {}       платите здесь · pay here, see the paper", shop.world.control_url()));
     say("");
-    say(&format!("  webhooks    http://{}/webhooks/aipay   secret: {SANDBOX_SECRET}", daemon.public));
+    match &way_in {
+        None => say(&format!("  webhooks    http://{}/webhooks/aipay   secret: {SANDBOX_SECRET}", daemon.public)),
+        Some(way_in) => {
+            say(&format!("  webhooks    {}   secret: {SANDBOX_SECRET}", way_in.webhook_url()));
+            say(&format!("  tunnel      through sshd at {}", way_in.sshd.address()));
+        }
+    }
     say(&format!("  bots        http://{}/v1/invoices      key: {SANDBOX_SECRET}", daemon.local));
     say(&format!("  queue       kassad queue --config {}", folder.join("kassad.toml").display()));
     say("");
@@ -92,4 +119,20 @@ async fn stay_up(no_wait: bool, folder: &std::path::Path) -> Result<ExitCode, St
         crate::daemon::Ended::Told => Ok(ExitCode::SUCCESS),
         crate::daemon::Ended::Lost(worker) => Err(format!("{worker} ended by itself")),
     }
+}
+
+/// Starts the server that notices come in through, where one is wished for, and points the shop and its cloud at it.
+pub(super) async fn way_in(
+    wish: &Wish,
+    folder: &std::path::Path,
+    shop: &mut Shop,
+    spawner: &Spawner,
+) -> Result<Option<WayIn>, String> {
+    if !wish.is_tunnelled {
+        return Ok(None);
+    }
+    let opened = WayIn::open(&folder.join("sshd"), spawner).await.map_err(|fault| fault.to_string())?;
+    shop.set_way_in(opened.section().map_err(|fault| fault.to_string())?);
+    shop.world.aipay().set_webhook_url(Some(opened.webhook_url()));
+    Ok(Some(opened))
 }

@@ -111,7 +111,7 @@ pub(super) fn check(
     let repeated = deliveries.saturating_sub(notices);
     let faults: u64 = books.partner_faults() + tally.power_cuts.get() + tally.printer_faults.get();
     let by = |wanted: fn(Way) -> bool| sold.iter().filter(|order| order.paid && wanted(order.way)).count();
-    let rows = vec![
+    let mut rows = vec![
         ("orders".to_owned(), sold.len().to_string()),
         (
             "paid".to_owned(),
@@ -169,10 +169,21 @@ pub(super) fn check(
         ("answered by a person".to_owned(), tally.answers.get().to_string()),
         ("journal".to_owned(), format!("{journal_rows} rows")),
     ];
+    let mut silent = Vec::new();
+    if let Some((logins, kills)) = tally.tunnel.get() {
+        rows.push((
+            "notices by the tunnel".to_owned(),
+            format!("{notices}   (logins at the server {logins}, server killed {kills})"),
+        ));
+        let told = shop.world.aipay().deliveries();
+        if !told.is_empty() && !told.iter().any(|delivery| delivery.is_accepted) {
+            silent.push(format!("none of {} notices came in", told.len()));
+        }
+    }
     let stuck = sold.iter().filter_map(|order| Some(format!("order {}: {}", order.number, order.stuck.as_ref()?)));
     let ends: Vec<String> = stuck.chain(left.iter().cloned()).collect();
     let chain = chain.into_iter().map(|flaw| format!("{}: {}", flaw.place, flaw.problem)).collect();
-    let laws = vec![
+    let mut laws = vec![
         ("no guest is charged twice, no payment is lost", books.charged_once()),
         ("every paid order is closed in the POS once, with its sum", books.closed_once()),
         ("our books are the partners' books", books.same_sums()),
@@ -189,6 +200,9 @@ pub(super) fn check(
         ("every state has an exit", ends),
         ("the journal is whole", chain),
     ];
+    if tally.tunnel.get().is_some() {
+        laws.push(("notices come in through the server", silent));
+    }
     Ok(Report { rows, laws })
 }
 

@@ -5,7 +5,8 @@
 pub(super) mod register;
 mod returns;
 
-use super::{laws, say};
+use super::way_in::WayIn;
+use super::{demo, laws, say};
 use crate::config::Config;
 use crate::daemon::{self, Daemon, Machine};
 use crate::host::clock::Clock;
@@ -120,6 +121,8 @@ pub(super) struct Tally {
     pub(super) register_away: Cell<Duration>,
     /// Receipts that waited for it at the end of that.
     pub(super) waited: Cell<i64>,
+    /// Where notices came in by a tunnel: logins at its server, and how often that was killed.
+    pub(super) tunnel: Cell<Option<(usize, u32)>>,
     done: Cell<usize>,
     paid: Cell<usize>,
 }
@@ -135,18 +138,21 @@ struct Lunch<'a> {
 }
 
 /// Plays the lunch and shows what came of it. Succeeds only if every law held.
-pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -> Result<ExitCode, String> {
+pub(super) async fn play(orders: u32, wish: &demo::Wish, folder: &Path) -> Result<ExitCode, String> {
+    let seed = wish.seed;
     let (clock, ids) = (Clock::fast(HASTE), Ids::seeded(seed));
     let (_hand, stop) = Stop::pair();
     let spawner = daemon::spawner(stop.clone());
-    let shop = open_shop(no_wait, &clock, &ids, &spawner, &stop).await?;
+    let mut shop = open_shop(wish.no_wait, &clock, &ids, &spawner, &stop).await?;
+    let mut way_in = demo::way_in(wish, folder, &mut shop, &spawner).await?;
     let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
     let config = shop.config(folder, any, any).map_err(|cause| cause.to_string())?;
     let (mut config, mut power) = (config, Power::new(&clock, &ids));
     power.on(&config).await?;
     let (public, local) = power.addresses();
     (config.listen.public, config.listen.local) = (public, local);
-    shop.world.aipay().set_webhook_url(Some(format!("http://{public}/webhooks/aipay")));
+    let straight = || format!("http://{public}/webhooks/aipay");
+    shop.world.aipay().set_webhook_url(Some(way_in.as_ref().map_or_else(straight, WayIn::webhook_url)));
     shop.world.webkassa().set_answers_14_with_data(seed.is_multiple_of(2));
     let web = Web::open(&format!("http://{local}"), &Trust::Roots).map_err(|cause| cause.to_string())?;
     let tally = Tally::default();
@@ -162,12 +168,13 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
         over.send_replace(true);
         sold
     };
-    let (sold, troubled, ()) = tokio::join!(
+    let (sold, troubled, tunnelled, ()) = tokio::join!(
         selling,
         lunch.trouble(&config, &mut power, orders, is_over.clone()),
+        lunch.trouble_way_in(way_in.as_mut(), orders, is_over.clone()),
         show_progress(&tally, orders, &clock, is_over),
     );
-    troubled?;
+    troubled.and(tunnelled)?;
     calm(&shop);
     let mut left = lunch.drain().await;
     if left.is_empty() {
@@ -175,6 +182,8 @@ pub(super) async fn play(orders: u32, seed: u64, no_wait: bool, folder: &Path) -
         left = lunch.drain().await;
     }
     power.off().await;
+    let kills = tally.tunnel.get().map_or(0, |(_, kills)| kills);
+    tally.tunnel.set(way_in.as_ref().map(|way_in| (way_in.sshd.logins(), kills)));
     let report = laws::check(&shop, &config, &sold, &tally, &left).map_err(|fault| fault.to_string())?;
     laws::show(&report);
     Ok(if report.is_lawful() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -664,6 +673,24 @@ impl Lunch<'_> {
             self.strike_register(all, is_over.clone()),
         );
         powered.and(registered)
+    }
+
+    /// The server that notices come in through dies once with all its sessions, and comes back.
+    async fn trouble_way_in(
+        &self,
+        way_in: Option<&mut WayIn>,
+        orders: u32,
+        is_over: watch::Receiver<bool>,
+    ) -> Result<(), String> {
+        let all = usize::try_from(orders).unwrap_or(usize::MAX);
+        let Some(way_in) = way_in else { return Ok(()) };
+        if !self.reached(all * 9 / 20, is_over).await {
+            return Ok(());
+        }
+        self.tally.tunnel.set(Some((0, 1)));
+        way_in.sshd.kill().await;
+        self.clock.sleep(Duration::from_secs(20 + self.ids.below(40))).await;
+        way_in.sshd.start().await.map_err(|fault| fault.to_string())
     }
 
     /// Waits until so many guests are served; `false` when the lunch is over first.

@@ -20,6 +20,7 @@ mod print_test;
 mod run;
 mod sandbox;
 mod setup;
+mod way_in;
 
 /// Where the configuration is, unless told.
 const CONFIG: &str = "/etc/kassad/kassad.toml";
@@ -55,7 +56,7 @@ enum Command {
     },
     /// Plays a whole restaurant on this machine: the daemon and all its partners, over their real protocols.
     #[command(
-        after_help = "Examples: kassad demo            stays up: sell from the counter page, pay as the guest\n          kassad demo --orders 35 --seed 1   plays the lunch peak and ends with a table"
+        after_help = "Examples: kassad demo            stays up: sell from the counter page, pay as the guest\n          kassad demo --orders 35 --seed 1   plays the lunch peak and ends with a table\n          kassad demo --tunnel ssh   notices come in through a real OpenSSH server"
     )]
     Demo {
         /// Sells this many orders, shows what happened, and ends.
@@ -70,6 +71,9 @@ enum Command {
         /// Keeps the ledger in this folder; a fresh one otherwise.
         #[arg(long)]
         data: Option<PathBuf>,
+        /// How notices come in: straight, or through this machine's own OpenSSH server, started for the demo on a port of its own.
+        #[arg(long, default_value = "none", value_parser = ["none", "ssh"])]
+        tunnel: String,
     },
     /// Runs only the partners, for integrators to develop against.
     #[command(after_help = "Example: kassad sandbox --config config/kassad.toml")]
@@ -277,7 +281,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 async fn dispatch(command: Command, lang: Lang) -> ExitCode {
     match command {
         Command::Run { config } => run::run(&config).await,
-        Command::Demo { orders, seed, no_wait, data } => demo::demo(orders, seed, no_wait, data).await,
+        Command::Demo { orders, seed, no_wait, data, tunnel } => {
+            demo::demo(demo::Wish { orders, seed, no_wait, data, is_tunnelled: tunnel == "ssh" }).await
+        }
         Command::Child(program) => become_program(&program),
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
@@ -348,10 +354,12 @@ mod tests {
             &["print-test", "--pictures", "/tmp/paper"],
             &["--lang", "kk", "queue"],
             &["demo", "--orders", "35", "--seed", "1", "--no-wait"],
+            &["demo", "--tunnel", "ssh"],
         ] {
             assert!(read(good).is_ok(), "{good:?}: {}", read(good).unwrap_err());
         }
         assert!(read(&["--lang", "xx", "queue"]).is_err());
         assert!(read(&["demo", "--orders", "many"]).is_err());
+        assert!(read(&["demo", "--tunnel", "carrier-pigeon"]).is_err());
     }
 }

@@ -22,6 +22,8 @@ pub mod plugs;
 pub mod poster;
 pub mod printer;
 pub mod restaurant;
+pub mod road;
+pub mod sshd;
 pub mod terminal;
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,12 @@ pub struct Shop {
     pub printers: Vec<(Arc<Printer>, SocketAddr)>,
     /// Who issued the first terminal's certificate, as PEM; none where it speaks plain HTTP.
     authority: Option<String>,
+    /// The section of the way in.
+    way_in: String,
 }
+
+/// The section of a daemon that nobody brings out.
+const NO_WAY_IN: &str = "[tunnel]\nkind = \"none\"\n";
 
 /// Files beside the configuration that hold the word.
 const SECRET_FILES: [&str; 7] =
@@ -126,7 +131,12 @@ impl Shop {
             world.plug_printer(printer.clone());
             printers.push((printer, address));
         }
-        Ok(Shop { world, register: options.register, printers, authority })
+        Ok(Shop { world, register: options.register, printers, authority, way_in: NO_WAY_IN.to_owned() })
+    }
+
+    /// Sets the section `[tunnel]` of the daemon's configuration.
+    pub fn set_way_in(&mut self, section: String) {
+        self.way_in = section;
     }
 
     /// The printer of a name.
@@ -200,7 +210,8 @@ impl Shop {
             );
         }
         text += "[[station]]\nname = \"Горячий цех\"\nprinter = \"hot\"\nworkshop = 1\n\n\
-                 [[station]]\nname = \"Холодный цех\"\nprinter = \"bar\"\nworkshop = 2\n\n[tunnel]\nkind = \"none\"\n\n[log]\nlevel = \"error\"\n";
+                 [[station]]\nname = \"Холодный цех\"\nprinter = \"bar\"\nworkshop = 2\n\n";
+        text += &format!("{}\n[log]\nlevel = \"error\"\n", self.way_in);
         text
     }
 }

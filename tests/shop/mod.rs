@@ -18,6 +18,7 @@ use kassad::sandbox::printer::Printer;
 use kassad::sandbox::restaurant::{SANDBOX_SECRET, Shop, ShopOptions};
 use kassad::sandbox::terminal::{Screen, Terminal};
 use kassad::transport::web::{Limits, Request, Trust, Web};
+use kassad::workers::Device;
 use kassad::workers::probe::Probes;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -152,6 +153,11 @@ impl Counter {
 
     pub fn probes(&self) -> &Probes {
         &self.daemon.as_ref().unwrap().probes
+    }
+
+    /// How a device is, with its code.
+    pub fn device(&self, name: &str) -> Option<Device> {
+        self.daemon.as_ref().unwrap().office.devices.all().remove(name)
     }
 
     pub fn aipay(&self) -> &Arc<AiPay> {

@@ -278,9 +278,10 @@ fn mask_all(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(mask_all),
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                match member {
-                    Value::String(comment) if name == "comment" => comment.clear(),
-                    member => mask_all(member),
+                if name == "comment" && member.is_string() {
+                    *member = Value::String(String::new());
+                } else {
+                    mask_all(member);
                 }
             }
         }

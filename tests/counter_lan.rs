@@ -2,7 +2,7 @@
 //! speak HTTP by hand. Where the machine has no such address they come by a proxy, which counts the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use crate::shop::{Counter, PHONE, STEP, wish};
+use crate::shop::{Bare, Counter, PHONE, STEP, wish};
 use kassad::config::Config;
 use kassad::host::floor::Trust;
 use kassad::host::secret::write_private;
@@ -243,8 +243,18 @@ async fn a_program_gets_its_key_once_and_devices_are_listed_and_revoked() {
     assert_eq!(names, [("скрипт", true), ("планшет", false)]);
     assert_eq!(keys[0]["used"], "2026-11-21");
     let tablet = keys[1]["id"].as_str().unwrap();
+    let mut listens = Bare::open(guest.to).await;
+    let proxy = if guest.proxied { "X-Forwarded-For: 192.0.2.9\r\n" } else { "" };
+    let ask = format!(
+        "GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nCookie: {cookie}\r\n{proxy}\r\n",
+        guest.host
+    );
+    listens.say(ask.as_bytes()).await;
+    listens.until("event: hello").await;
     let said = guest.ask("POST", &format!("/api/v1/keys/{tablet}/revoke"), &bearer, "").await;
     assert_eq!(said.status, 200, "{said:?}");
+    // What it listens to ends with its key.
+    listens.rest().await;
     assert_eq!(guest.get("/api/v1/status", &[("Cookie", &cookie)]).await, 401);
     assert_eq!(guest.ask("POST", &format!("/api/v1/keys/{tablet}/revoke"), &bearer, "").await.status, 404);
     assert_eq!(guest.ask("POST", "/api/v1/sign-out", &bearer, "").await.status, 200);

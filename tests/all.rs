@@ -23,6 +23,7 @@ mod spooler;
 mod terminal;
 mod tidy;
 mod tunnel;
+mod tunnel_child;
 mod webkassa;
 mod wires;
 mod zvt;

@@ -85,6 +85,9 @@ fn orphan(row: &Row<'_>) -> rusqlite::Result<Orphan> {
 const ORPHAN: &str =
     "SELECT id, door, handle, coalesce(status, ''), amount, received FROM inbox WHERE state = 'orphan'";
 
+/// Messages that count as the newest: the inbox of three months is not walked for a look.
+const NEWEST: u32 = 1000;
+
 impl View<'_> {
     /// Whether this event was kept before.
     pub fn has_message(&self, door: &str, event_key: &str) -> Result<bool, Fault> {
@@ -110,6 +113,19 @@ impl View<'_> {
         let mut query =
             self.connection.prepare_cached("SELECT 1 FROM inbox WHERE attempt = ?1 AND status = 'paid' LIMIT 1")?;
         Ok(query.query_row([attempt.0], |_| Ok(())).optional()?.is_some())
+    }
+
+    /// Whether one of the newest messages is about an attempt.
+    pub fn was_heard_of(&self, attempt: AttemptId) -> Result<bool, Fault> {
+        let newest = "SELECT 1 FROM (SELECT attempt FROM inbox ORDER BY id DESC LIMIT ?2) WHERE attempt = ?1 LIMIT 1";
+        let mut query = self.connection.prepare_cached(newest)?;
+        Ok(query.query_row((attempt.0, NEWEST), |_| Ok(())).optional()?.is_some())
+    }
+
+    /// The number of the newest message at a door, if it is one of the newest at all.
+    pub fn newest_message(&self, door: &str) -> Result<Option<i64>, Fault> {
+        let newest = "SELECT max(id) FROM (SELECT id, door FROM inbox ORDER BY id DESC LIMIT ?2) WHERE door = ?1";
+        Ok(self.connection.prepare_cached(newest)?.query_row((door, NEWEST), |row| row.get(0))?)
     }
 
     /// How many messages are kept in all.

@@ -288,9 +288,9 @@ pub async fn dial(server: &Server, names: &mut Names, clock: &Clock) -> Result<T
 
 /// A connection over which somebody said the first word of SSH; nothing of it is taken.
 async fn greeted(addresses: Vec<SocketAddr>) -> Result<TcpStream, Failure> {
-    let unreachable = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::TimedOut => Failure::Silent("connect"),
-        _ => Failure::Unreachable(cause.to_string()),
+    let unreachable = |cause: io::Error| {
+        let is_silence = cause.kind() == io::ErrorKind::TimedOut;
+        if is_silence { Failure::Silent("connect") } else { Failure::Unreachable(cause.to_string()) }
     };
     let tries = addresses.into_iter().map(|address| Box::pin(TcpStream::connect(address)));
     let (stream, _) = select_ok(tries).await.map_err(unreachable)?;
@@ -493,6 +493,7 @@ impl Session {
             channel.exec(true, command).await.map_err(closed)?;
             let (mut status, mut bytes) = (None, 0);
             while let Some(message) = channel.wait().await {
+                #[allow(clippy::wildcard_enum_match_arm)]
                 match message {
                     ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
                     ChannelMsg::Data { data } | ChannelMsg::ExtendedData { data, .. } => bytes += data.len(),

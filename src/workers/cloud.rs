@@ -1,6 +1,8 @@
 //! A payment cloud. Creates go out one by one, in order, and wait in the ledger while the link is down; whether a lost create arrived is
 //! asked, never guessed (F03). Polling is the guarantee, a notice only makes it sooner (F10).
 
+use super::hearing::Hearing;
+use super::tunnel::Reach;
 use super::{BackOff, Office, earliest, until};
 use crate::domain::attempt::{Event, State};
 use crate::domain::ids::AttemptId;
@@ -72,6 +74,8 @@ struct Desk {
     sending: FuturesUnordered<BoxFuture<'static, Heard>>,
     send_at: Monotonic,
     send_back_off: BackOff,
+    hearing: Hearing,
+    is_linked: bool,
 }
 
 /// Serves one cloud until the daemon stops.
@@ -87,6 +91,8 @@ pub async fn run(office: Office, name: String, cloud: Arc<dyn Cloud>) {
         sending: FuturesUnordered::new(),
         send_at: Monotonic::default(),
         send_back_off: BackOff::default(),
+        hearing: Hearing::default(),
+        is_linked: false,
     };
     desk.serve(&stop).await;
     // A create that is on its way is finished and committed: its answer names the invoice.
@@ -98,6 +104,7 @@ pub async fn run(office: Office, name: String, cloud: Arc<dyn Cloud>) {
 impl Desk {
     async fn serve(&mut self, stop: &Stop) {
         let mut ear = self.office.listen();
+        let mut reach = self.office.tunnel.listen();
         while !stop.is_given() {
             let next = match self.step().await {
                 Ok(next) => next,
@@ -120,17 +127,57 @@ impl Desk {
                 }
                 Some(heard) = self.asking.next() => self.heard(heard),
                 Some(heard) = self.sending.next() => self.sent(heard),
+                // The office holds the other side.
+                _changed = reach.changed() => {
+                    let reach = *reach.borrow_and_update();
+                    self.reach_changed(reach);
+                }
                 () = until(&clock, next) => {}
             }
         }
     }
 
+    /// Notices do not come from now on, or they do again.
+    fn reach_changed(&mut self, reach: Reach) {
+        if reach != Reach::Down {
+            return;
+        }
+        self.hearing.lost_the_way();
+        let now = self.office.clock.now();
+        for pace in self.paces.values_mut().filter(|pace| pace.over.is_none() && !pace.asking) {
+            let soon = now.plus(pause_at(now.since(pace.since), reach));
+            pace.next = pace.next.min(soon);
+        }
+    }
+
+    /// Whether the payments that were found by asking had their notices.
+    fn listen_back(&mut self) -> Result<(), Fault> {
+        let now = self.office.clock.now();
+        while let Some(attempt) = self.hearing.due(now) {
+            let (was_heard, newest) =
+                self.office.look(|view| Ok((view.was_heard_of(attempt)?, view.newest_message(&self.name)?)))?;
+            if self.hearing.judge(was_heard, newest) {
+                warn!(cloud = %self.name, "three payments in a row were found by asking alone: does the cloud know our address?");
+                self.note_link(self.is_linked);
+            }
+        }
+        if self.hearing.is_alarmed() {
+            let newest = self.office.look(|view| view.newest_message(&self.name))?;
+            if self.hearing.hears(newest) {
+                info!(cloud = %self.name, "notices come again");
+                self.note_link(self.is_linked);
+            }
+        }
+        Ok(())
+    }
+
     /// Starts everything that is due now; returns the next deadline.
     async fn step(&mut self) -> Result<Option<Monotonic>, Fault> {
+        self.listen_back()?;
         let rows = self.office.look(|view| view.watched(&self.name))?;
         self.paces.retain(|id, _| rows.iter().any(|row| row.id == *id));
         let now = self.office.clock.now();
-        let mut deadlines = Vec::new();
+        let mut deadlines = Vec::from_iter(self.hearing.next());
         let mut is_first = true;
         for row in &rows {
             if row.attempt.state == State::Planned {
@@ -261,7 +308,7 @@ impl Desk {
                 self.send_at = now;
                 if let Some(pace) = self.paces.get_mut(&heard.id) {
                     pace.since = now;
-                    pace.next = now.plus(pause_at(Duration::ZERO));
+                    pace.next = now.plus(pause_at(Duration::ZERO, self.office.tunnel.reach()));
                 }
             }
         }
@@ -289,6 +336,10 @@ impl Desk {
     fn heard(&mut self, heard: Heard) {
         let now = self.office.clock.now();
         self.note_link(heard.link);
+        let reach = self.office.tunnel.reach();
+        if heard.state.as_ref().is_ok_and(|state| *state == State::Paid) {
+            self.hearing.paid(heard.id, reach, now);
+        }
         let Some(pace) = self.paces.get_mut(&heard.id) else {
             return;
         };
@@ -298,7 +349,7 @@ impl Desk {
         let is_live = heard.state.as_ref().is_ok_and(|state| state.is_live());
         let is_late = pace.over.is_some_and(|over| now.since(over) >= LATE_WATCH);
         let regular = match (is_live, is_late) {
-            (true, _) => pause_at(now.since(pace.since)),
+            (true, _) => pause_at(now.since(pace.since), reach),
             (false, false) => Duration::from_secs(60),
             (false, true) => LATE_PACE,
         };
@@ -311,8 +362,13 @@ impl Desk {
         };
     }
 
-    fn note_link(&self, is_up: bool) {
-        let (state, code) = if is_up { ("up", "") } else { ("down", "link_lost") };
+    fn note_link(&mut self, is_up: bool) {
+        self.is_linked = is_up;
+        let (state, code) = match is_up {
+            true if self.hearing.is_alarmed() => ("warn", "webhooks_missing"),
+            true => ("up", ""),
+            false => ("down", "link_lost"),
+        };
         self.office.devices.set(&self.name, "cloud", state, code, "");
     }
 
@@ -321,9 +377,10 @@ impl Desk {
     }
 }
 
-/// F10: each 3 s for 2 minutes, each 10 s to 10 minutes, then each minute.
-fn pause_at(age: Duration) -> Duration {
+/// F10: each 3 s for 2 minutes, each 10 s to 10 minutes, then each minute; at first each 2 s where notices are known not to come.
+fn pause_at(age: Duration, reach: Reach) -> Duration {
     Duration::from_secs(match age.as_secs() {
+        0..120 if reach == Reach::Down => 2,
         0..120 => 3,
         120..600 => 10,
         _ => 60,

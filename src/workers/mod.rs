@@ -17,6 +17,7 @@ pub mod cloud;
 pub mod courier;
 pub mod display;
 pub mod fiscal;
+pub mod hearing;
 pub mod maintenance;
 pub mod pos;
 pub mod printer;

@@ -241,6 +241,8 @@ function drawBar() {
       if (device.role === "printer") return make("button", { class: `chip ${look}`, title: text, onclick: () => tryPrinter(device.name) }, shown);
       // A test register says so for ever: its receipts are no receipts.
       if (device.role === "fiscal") return make("button", { class: `chip ${device.text ? "look" : look}`, title: text, onclick: register }, device.text ? `${device.name}: ${text}` : shown);
+      // Without the way in everything still works: grey, and the sentence for whoever asks.
+      if (device.role === "tunnel") return make("button", { class: `chip way ${device.state === "up" ? "good" : ""}`, title: text, onclick: () => toast(text) }, word("page.tunnel"));
       return make("span", { class: `chip ${look}`, title: text }, shown);
     });
   });

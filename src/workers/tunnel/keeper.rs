@@ -80,10 +80,10 @@ pub(super) async fn keep_ssh(desk: &Desk, tunnel: &SshTunnel) {
 }
 
 fn wait_of(failure: &Failure) -> Wait {
-    match failure {
-        Failure::Silent(_) => Wait::Not,
-        failure if failure.is_answered() => Wait::BackOff,
-        _ => Wait::Look,
+    match failure.is_answered() {
+        true => Wait::BackOff,
+        false if matches!(failure, Failure::Silent(_)) => Wait::Not,
+        false => Wait::Look,
     }
 }
 

@@ -11,8 +11,8 @@
 //! ```text
 //! wiring                  main.rs   daemon
 //! surfaces                http (webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
-//! hands       async       workers (terminal cloud pos fiscal printer display courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
+//! hands       async       workers (terminal cloud pos fiscal printer display courier tunnel maintenance writer)
+//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen reconcile)  │  transport (serial tcp usb web ssh child discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos fiscal printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n
@@ -80,7 +80,7 @@
 //! # Deliberately absent
 //!
 //! Traits over the ledger, and mocks; events as the source of truth (rows and the journal give the same with less); actors; plug-ins; a
-//! second way of recovery; sleeping as synchronisation; floats. Not here yet: the tunnel.
+//! second way of recovery; sleeping as synchronisation; floats.
 
 pub mod cli;
 pub mod config;

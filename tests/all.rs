@@ -24,6 +24,7 @@ mod terminal;
 mod tidy;
 mod tunnel;
 mod tunnel_child;
+mod tunnel_data;
 mod webkassa;
 mod wires;
 mod zvt;

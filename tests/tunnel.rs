@@ -2,7 +2,7 @@
 //! never waits for it (F10). Where a peer is missing the stories say so aloud, and fail if `KASSAD_REQUIRE` names it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod bench;
+pub mod bench;
 mod countryside;
 mod real;
 

@@ -14,6 +14,9 @@ const KASSAD: &str = env!("CARGO_BIN_EXE_kassad");
 /// Real time after which something counts as never happening.
 const CAP: Duration = Duration::from_secs(20);
 
+/// Real time between two looks at a fact.
+const TICK: Duration = Duration::from_millis(5);
+
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -29,7 +32,7 @@ async fn gone(clock: &Clock, id: u32) -> bool {
     clock
         .limit(CAP, async {
             while is_running(id) {
-                tokio::task::yield_now().await;
+                clock.sleep(TICK).await;
             }
         })
         .await
@@ -63,7 +66,7 @@ async fn a_program_that_is_deaf_to_a_polite_word_is_ended_with_all_that_it_start
                 if let Ok(id) = std::fs::read_to_string(&note).unwrap_or_default().trim().parse() {
                     return id;
                 }
-                tokio::task::yield_now().await;
+                clock.sleep(TICK).await;
             }
         })
         .await
@@ -136,7 +139,7 @@ async fn the_daemon_keeps_its_program_and_takes_it_along() {
                 if let Some(Ok(id)) = told.lines().nth(1).map(str::parse) {
                     return id;
                 }
-                tokio::task::yield_now().await;
+                clock.sleep(TICK).await;
             }
         })
         .await

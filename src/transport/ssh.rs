@@ -261,8 +261,8 @@ impl Names {
 
 /// Reaches the server: the first connection over which it greets us, within the limit.
 pub async fn dial(server: &Server, names: &mut Names, clock: &Clock) -> Result<TcpStream, Failure> {
-    let addresses = names.look_up(&server.host, server.port, clock).await?;
     let end = clock.now().plus(CONNECT_LIMIT);
+    let addresses = names.look_up(&server.host, server.port, clock).await?;
     let mut last = None;
     let mut tries = FuturesUnordered::new();
     tries.push(greeted(addresses.clone()));

@@ -8,6 +8,7 @@ use crate::domain::attempt::State;
 use crate::host::clock::Monotonic;
 use crate::ledger::{Fault, View};
 use crate::transport::web::{Limits, Request, Trust, Web};
+use crate::transport::{Bar, Loss};
 use crate::workers::until;
 use std::time::Duration;
 use tracing::{info, warn};
@@ -20,6 +21,9 @@ const UNCLEAR_FOR_MS: i64 = 15 * 60 * 1000;
 
 /// How often the hour of the day is looked at while nothing happens.
 const HOURS_GAP: Duration = Duration::from_secs(60);
+
+/// The code of a question that nothing came back for.
+const LOST: &str = "tunnel_lost";
 
 struct Prober<'a> {
     desk: &'a Desk,
@@ -102,7 +106,7 @@ impl Prober<'_> {
         let verdict = self.pulse.judge(&heard, self.desk.office.tunnel.reach(), opened, clock.now());
         let (code, detail) = match heard {
             Heard::Ours => ("", String::new()),
-            Heard::Nobody(detail) => ("tunnel_lost", detail),
+            Heard::Nobody(code, detail) => (code, detail),
             Heard::Stranger(detail) => ("tunnel_stranger", detail),
         };
         self.tell(verdict.reach, code, &detail);
@@ -121,8 +125,8 @@ impl Prober<'_> {
         let heard = match answer {
             Ok(Ok(answer)) if answer.status == 200 && answer.body == expected.as_bytes() => Heard::Ours,
             Ok(Ok(answer)) => Heard::Stranger(answer.shape()),
-            Ok(Err(loss)) => Heard::Nobody(loss.to_string()),
-            Err(_) => Heard::Nobody(format!("no answer within {} s", LIMIT.as_secs())),
+            Ok(Err(loss)) => Heard::Nobody(code_of(&loss), loss.to_string()),
+            Err(_) => Heard::Nobody(LOST, format!("no answer within {} s", LIMIT.as_secs())),
         };
         Board::count(if heard == Heard::Ours { &office.tunnel.answered } else { &office.tunnel.missed });
         heard
@@ -170,6 +174,22 @@ impl Prober<'_> {
         let since = office.clock.wall().plus_ms(-span_ms);
         let newest = office.look(|view| view.newest_attempts(None, 1));
         newest.is_ok_and(|rows| rows.iter().any(|row| row.changed.0 >= since.0))
+    }
+}
+
+/// A wrong certificate or a wrong clock has its own cure (F13); the rest is a way that is not there.
+fn code_of(loss: &Loss) -> &'static str {
+    let (Loss::NotSent(cause) | Loss::Unknown(cause)) = loss;
+    match cause.bar {
+        Some(
+            bar @ (Bar::TlsClock
+            | Bar::TlsExpired
+            | Bar::TlsName
+            | Bar::TlsIssuer
+            | Bar::TlsCertificate
+            | Bar::TlsSpeech),
+        ) => bar.code(),
+        Some(Bar::Refused | Bar::Silent | Bar::Nameless | Bar::Foreign | Bar::Stranger) | None => LOST,
     }
 }
 

@@ -51,8 +51,8 @@ impl Hours {
 pub(super) enum Heard {
     /// Our own listener's answer.
     Ours,
-    /// Nothing in time.
-    Nobody(String),
+    /// Nothing in time, or no connection at all: the code of the sentence, and what the log says.
+    Nobody(&'static str, String),
     /// Another answer than ours: it costs data, and somebody is there to be asked less often.
     Stranger(String),
 }
@@ -103,7 +103,7 @@ impl Pulse {
                 (self.strange, self.renewals) = (0, 0);
                 return Verdict { reach: Reach::Up, renew: false };
             }
-            Heard::Nobody(_) => self.strange = 0,
+            Heard::Nobody(..) => self.strange = 0,
             Heard::Stranger(_) => self.strange = self.strange.saturating_add(1),
         }
         let stood = now.since(opened);
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_dead_connection_is_made_anew_at_once_and_then_ever_later() {
         let mut pulse = Pulse::default();
-        let nobody = Heard::Nobody(String::new());
+        let nobody = Heard::Nobody("tunnel_lost", String::new());
         let up = pulse.judge(&Heard::Ours, Reach::Unknown, at(0), at(1));
         assert_eq!(up, Verdict { reach: Reach::Up, renew: false });
         assert_eq!(pulse.judge(&nobody, Reach::Up, at(0), at(60)), Verdict { reach: Reach::Down, renew: true });
@@ -178,14 +178,14 @@ mod tests {
         }
         assert_eq!(gaps, [4, 8, 16, 30, 30, 30]);
         assert_eq!(pulse.due(Hours::Live, Reach::Down).since(at(1000)).as_secs(), 5);
-        let _verdict = pulse.judge(&Heard::Nobody(String::new()), Reach::Down, at(999), at(1000));
+        let _verdict = pulse.judge(&Heard::Nobody("tunnel_lost", String::new()), Reach::Down, at(999), at(1000));
         assert_eq!(pulse.due(Hours::Night, Reach::Down).since(at(1000)).as_secs(), 2);
     }
 
     #[test]
     fn a_program_that_still_connects_is_not_down() {
         let mut pulse = Pulse::default();
-        let nobody = Heard::Nobody(String::new());
+        let nobody = Heard::Nobody("tunnel_lost", String::new());
         let early = pulse.judge(&nobody, Reach::Unknown, at(0), at(4));
         assert_eq!(early, Verdict { reach: Reach::Unknown, renew: false });
         assert_eq!(pulse.judge(&nobody, Reach::Unknown, at(0), at(12)).reach, Reach::Down);

@@ -11,10 +11,13 @@ use countryside::{Countryside, SERVER, word};
 use kassad::daemon;
 use kassad::host::ids::Ids;
 use kassad::host::tasks::Stop;
+use kassad::sandbox::road::{self, Barrier, End};
 use kassad::sandbox::sshd::{Sshd, SshdFault, SshdOptions, free_port, new_key};
 use real::Real;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A tunnel that is down is noticed within this time while a guest has an invoice.
 const DETECTION: Duration = Duration::from_secs(12);
@@ -206,6 +209,59 @@ async fn f11_300_silent_seconds_and_a_new_address() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f11_a_silent_hour() {
     silence(3600 * SECOND, true).await;
+}
+
+#[tokio::test]
+async fn a_silent_road_moves_nothing_and_resets_nobody() {
+    let (_hand, stop) = Stop::pair();
+    let spawner = daemon::spawner(stop.clone());
+    let echo = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let end = End::Port(echo.local_addr().unwrap());
+    let own = spawner.clone();
+    spawner.start(async move {
+        while let Ok((mut stream, _)) = echo.accept().await {
+            own.start(async move {
+                let (mut from, mut to) = stream.split();
+                let _ended = tokio::io::copy(&mut from, &mut to).await.is_ok();
+            });
+        }
+    });
+    let barrier = Barrier::default();
+    let (road, toll) = road::open(end.clone(), &barrier, &spawner, &stop).await.unwrap();
+    let (other, _) = road::open(end, &Barrier::default(), &spawner, &stop).await.unwrap();
+    let (mut old, mut beside) = (TcpStream::connect(road).await.unwrap(), TcpStream::connect(other).await.unwrap());
+    exchange(&mut old, b"one").await;
+    assert_eq!((toll.out(), toll.back()), (3, 3));
+    barrier.cut();
+    old.write_all(b"two").await.unwrap();
+    let mut late = TcpStream::connect(road).await.unwrap();
+    late.write_all(b"new").await.unwrap();
+    exchange(&mut beside, b"meanwhile").await;
+    assert_eq!((toll.out(), toll.back()), (3, 3));
+    barrier.give_back();
+    for stream in [&mut old, &mut late] {
+        assert_eq!(heard(stream, 3).await.len(), 3);
+    }
+    assert_eq!((toll.out(), toll.back()), (9, 9));
+    barrier.cut();
+    barrier.give_back_anew();
+    old.write_all(b"lost").await.unwrap();
+    exchange(&mut TcpStream::connect(road).await.unwrap(), b"fresh").await;
+    assert_eq!((toll.out(), toll.back()), (14, 14));
+    // Neither an answer nor an end: the shop cannot tell it from patience.
+    let mut nothing = [0; 8];
+    assert_eq!(old.try_read(&mut nothing).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+async fn exchange(stream: &mut TcpStream, words: &[u8]) {
+    stream.write_all(words).await.unwrap();
+    assert_eq!(heard(stream, words.len()).await, words);
+}
+
+async fn heard(stream: &mut TcpStream, bytes: usize) -> Vec<u8> {
+    let mut words = vec![0; bytes];
+    tokio::time::timeout(SOON, stream.read_exact(&mut words)).await.unwrap().unwrap();
+    words
 }
 
 /// OpenSSH's own client as the program of `kind = "command"`: it ends when its session does, and is started again.

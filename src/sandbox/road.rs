@@ -2,7 +2,6 @@
 //! resets anything: so a mobile network loses a mapping (F11). It leads to a port, or to a Unix socket as a web server in front of it would.
 
 use crate::host::tasks::{Spawner, Stop};
-use futures_util::FutureExt;
 use futures_util::future::join;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -120,13 +119,19 @@ pub async fn open(end: End, barrier: &Barrier, spawner: &Spawner, stop: &Stop) -
 }
 
 /// One connection. What comes while the road is cut is accepted, because loopback loses no SYN, and hears nothing.
-async fn lead(near: TcpStream, end: End, barrier: Barrier, toll: Arc<Toll>) {
-    // Its first packet leaves again and again until the road is there.
-    let born = barrier.arrive().await;
-    // Who gave up meanwhile sends no packet any more: a silent hour does not end in thousands of callers at once.
-    if matches!(near.peek(&mut [0]).now_or_never(), Some(Ok(0) | Err(_))) {
-        return;
-    }
+async fn lead(mut near: TcpStream, end: End, barrier: Barrier, toll: Arc<Toll>) {
+    let mut said = Vec::new();
+    // Its first packet leaves again and again until the road is there, or until whoever sends it gives up.
+    let born = loop {
+        tokio::select! {
+            biased;
+            born = barrier.arrive() => break born,
+            read = near.read_buf(&mut said), if said.len() < PIECE_BYTES => match read {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            },
+        }
+    };
     let _small = near.set_nodelay(true).is_ok();
     let (near_in, near_out) = near.into_split();
     let toll = &*toll;
@@ -136,8 +141,8 @@ async fn lead(near: TcpStream, end: End, barrier: Barrier, toll: Arc<Toll>) {
             let _small = far.set_nodelay(true).is_ok();
             let (far_in, far_out) = far.into_split();
             join(
-                carry(near_in, far_out, &barrier, born, &toll.out),
-                carry(far_in, near_out, &barrier, born, &toll.back),
+                carry(near_in, far_out, &barrier, born, (said, &toll.out)),
+                carry(far_in, near_out, &barrier, born, (Vec::new(), &toll.back)),
             )
             .await;
         }
@@ -145,35 +150,35 @@ async fn lead(near: TcpStream, end: End, barrier: Barrier, toll: Arc<Toll>) {
             let Ok(far) = UnixStream::connect(path).await else { return };
             let (far_in, far_out) = far.into_split();
             join(
-                carry(near_in, far_out, &barrier, born, &toll.out),
-                carry(far_in, near_out, &barrier, born, &toll.back),
+                carry(near_in, far_out, &barrier, born, (said, &toll.out)),
+                carry(far_in, near_out, &barrier, born, (Vec::new(), &toll.back)),
             )
             .await;
         }
     }
 }
 
-/// One way of a connection, to its end.
+/// One way of a connection, to its end; what was said before the road was there goes first.
 async fn carry(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     barrier: &Barrier,
     born: u64,
-    toll: &AtomicU64,
+    (mut piece, toll): (Vec<u8>, &AtomicU64),
 ) {
-    let mut piece = vec![0; PIECE_BYTES];
     loop {
-        barrier.pass(born).await;
-        let count = from.read(&mut piece).await.unwrap_or(0);
+        let is_over = piece.is_empty() && from.read_buf(&mut piece).await.unwrap_or(0) == 0;
         // It may have been cut while nobody spoke: the end of a connection is a packet too.
         barrier.pass(born).await;
-        let Some(read) = piece.get(..count).filter(|read| !read.is_empty()) else {
+        if is_over {
             let _told = to.shutdown().await.is_ok();
             return;
-        };
-        if to.write_all(read).await.is_err() {
+        }
+        if to.write_all(&piece).await.is_err() {
             return;
         }
-        toll.fetch_add(u64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+        toll.fetch_add(u64::try_from(piece.len()).unwrap_or(0), Ordering::Relaxed);
+        piece.clear();
+        piece.reserve(PIECE_BYTES);
     }
 }

@@ -302,6 +302,24 @@ impl Config {
         (faults, missing)
     }
 
+    /// Every file that holds a secret, by the order of the sections.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let printers = self.printers.iter().map(|printer| &printer.device);
+        let pos = self.pos.iter().map(|pos| &pos.device);
+        let register = self.fiscal.iter().filter_map(|fiscal| fiscal.device.as_ref());
+        let devices = self.terminals.iter().chain(&self.clouds).chain(pos).chain(register).chain(printers);
+        let mut files: Vec<PathBuf> =
+            devices.flat_map(|device| device.secret_files.values().flatten().cloned()).collect();
+        for bot in &self.bots {
+            files.push(bot.api_key_file.clone());
+            files.extend(bot.webhook.iter().map(|webhook| webhook.secret_file.clone()));
+        }
+        if let tunnel::TunnelKind::Ssh(ssh) = &self.tunnel.kind {
+            files.push(ssh.key_file.clone());
+        }
+        files
+    }
+
     /// Whether every partner with an address of its own is on this machine: then nothing real can be bought or sold.
     pub fn is_all_loopback(&self) -> bool {
         let pos = self.pos.iter().map(|pos| &pos.device);
@@ -893,6 +911,8 @@ impl<'a> Section<'a> {
 fn refuse_unknown_sections(root: &DeTable<'_>, source: &mut Source<'_>) {
     for key in root.keys() {
         let (name, line) = (key.get_ref().as_ref(), source.line(key.span()));
+        // TOML knows a key without a letter; a fault without a name would point nowhere.
+        let name = if name.is_empty() { "\"\"" } else { name };
         if SECTIONS_LATER.contains(&name) {
             source.fault(line, name, "this section is not in this version", "take it out; it comes in a later one");
         } else if !SECTIONS.contains(&name) {

@@ -9,6 +9,7 @@ mod displays;
 mod doctor;
 mod exchanges;
 mod fiscal;
+mod fuzz;
 mod ledger;
 mod letters;
 mod patience;

@@ -14,11 +14,13 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use talk::{Stopped, Talk};
+use talk::Stopped;
 use toml::Value;
 
 mod draft;
 mod talk;
+
+pub(super) use talk::Talk;
 
 /// What an address or a name usually is, by family and kind, where nothing stands there yet.
 const USUAL: &[(&str, &str, &str)] = &[

@@ -6,6 +6,7 @@ pub mod neighbours;
 pub mod permit;
 mod port;
 mod serial;
+pub mod ssh_key;
 mod tcp;
 mod usb;
 pub mod web;

@@ -19,6 +19,7 @@ use toml::Value;
 
 mod draft;
 mod talk;
+mod tunnel;
 
 pub(super) use talk::Talk;
 
@@ -101,7 +102,7 @@ pub(super) async fn setup(at: &Where<'_>, lang: Lang) -> ExitCode {
         secrets: Vec::new(),
         found: found(at.root).await,
     };
-    match setup.talk_through() {
+    match setup.talk_through().await {
         Ok(true) => setup.write(!text.is_empty()),
         Ok(false) => {
             setup.talk.tell("setup.nothing", "");
@@ -158,7 +159,7 @@ impl Setup<'_> {
     }
 
     /// All questions; whether the answers shall be written.
-    fn talk_through(&mut self) -> Result<bool, Stopped> {
+    async fn talk_through(&mut self) -> Result<bool, Stopped> {
         self.talk.tell("setup.hello", "");
         self.heading("shop");
         for (key, usual) in [("name", "Касса"), ("timezone", "Asia/Almaty"), ("business_day_ends", "06:00")] {
@@ -177,6 +178,8 @@ impl Setup<'_> {
         self.several("printer")?;
         self.heading("fiscal");
         self.fiscal()?;
+        self.way_in().await?;
+        self.page()?;
         self.confirm()
     }
 

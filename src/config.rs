@@ -4,8 +4,9 @@
 
 use crate::drivers::{BadSetup, Build, KINDS, Key, Kind, NoVault, Setup, Takes, Value, Vault};
 use crate::host::clock::Clock;
-use crate::host::secret::{BadSecret, Secret};
+use crate::host::secret::{BadSecret, Secret, read_private};
 use crate::transport::address::Address;
+use crate::transport::ssh_key;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -33,6 +34,15 @@ pub const POLL_S: std::ops::RangeInclusive<i64> = 1..=300;
 
 /// The gap between two looks at the POS's open orders when nothing else is told, in seconds.
 pub const POLL_S_USUAL: u32 = 5;
+
+/// The shortest and longest time that words about people are kept, in days.
+pub const PHONES_KEPT_DAYS: std::ops::RangeInclusive<i64> = 1..=3650;
+
+/// The same when nothing else is told: as long as replays are expected (F15).
+pub const PHONES_KEPT_DAYS_USUAL: u32 = 90;
+
+/// Digits of the PIN of the counter page.
+const PIN_DIGITS: std::ops::RangeInclusive<usize> = 4..=8;
 
 const SECTIONS: &[&str] = &[
     "shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "fiscal", "printer", "station", "display", "tunnel",
@@ -72,7 +82,7 @@ pub struct Shop {
 }
 
 /// The two listeners.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// What the tunnel exposes.
     pub public: SocketAddr,
@@ -80,6 +90,23 @@ pub struct Listen {
     pub local: SocketAddr,
     /// Whether bots may call `/v1/invoices` from outside as well.
     pub public_invoices: bool,
+    /// The file of the PIN that devices of the LAN sign in with, and its line; without it only this machine may.
+    pub pin_file: Option<(PathBuf, usize)>,
+    /// Names of this machine in the LAN, besides its addresses.
+    pub hosts: Vec<String>,
+}
+
+impl Listen {
+    /// Where programs of this machine find the local listener: loopback, whatever else it listens on.
+    pub fn local_here(&self) -> SocketAddr {
+        match self.local {
+            SocketAddr::V6(local) if local.ip().is_unspecified() => {
+                (std::net::Ipv6Addr::LOCALHOST, local.port()).into()
+            }
+            local if local.ip().is_loopback() => local,
+            local => (std::net::Ipv4Addr::LOCALHOST, local.port()).into(),
+        }
+    }
 }
 
 /// A device or partner: what every one of them has, and its driver's own keys.
@@ -192,6 +219,8 @@ pub struct Config {
     pub listen: Listen,
     /// The file of the ledger.
     pub ledger: PathBuf,
+    /// How long guests' phones and other words about people are kept, in days.
+    pub phones_kept_days: u32,
     /// Terminals at the counter.
     pub terminals: Vec<Device>,
     /// Payment clouds; their names are their webhook paths.
@@ -276,7 +305,7 @@ impl Config {
         let printers = self.printers.iter().map(|printer| &printer.device);
         let pos = self.pos.iter().map(|pos| &pos.device);
         let register = self.fiscal.iter().filter_map(|fiscal| fiscal.device.as_ref());
-        let (mut faults, mut missing) = (Vec::new(), Vec::new());
+        let (mut faults, mut missing, mut faults_of_pin) = (Vec::new(), Vec::new(), Vec::new());
         let mut look = |file: &Path, line: usize, key: &str, is_near: bool| match Secret::read(file) {
             Ok(secret) if is_sandbox_word(&secret) && !is_near => faults.push(sandbox_word(line, key)),
             Ok(_) => {}
@@ -292,6 +321,7 @@ impl Config {
                 });
             }
         }
+        faults_of_pin.extend(self.pin().err());
         let is_near = self.is_all_loopback();
         for bot in &self.bots {
             look(&bot.api_key_file, bot.line, &format!("bot.{}.api_key_file", bot.name), is_near);
@@ -299,6 +329,8 @@ impl Config {
                 look(&webhook.secret_file, bot.line, &format!("bot.{}.webhook_secret_file", bot.name), is_near);
             }
         }
+        faults.extend(faults_of_pin);
+        faults.extend(self.tunnel_key());
         (faults, missing)
     }
 
@@ -314,10 +346,42 @@ impl Config {
             files.push(bot.api_key_file.clone());
             files.extend(bot.webhook.iter().map(|webhook| webhook.secret_file.clone()));
         }
+        files.extend(self.listen.pin_file.iter().map(|(file, _)| file.clone()));
         if let tunnel::TunnelKind::Ssh(ssh) = &self.tunnel.kind {
             files.push(ssh.key_file.clone());
         }
         files
+    }
+
+    /// What is wrong with the private key of an SSH tunnel.
+    pub fn tunnel_key(&self) -> Option<Fault> {
+        let tunnel::TunnelKind::Ssh(ssh) = &self.tunnel.kind else { return None };
+        let (problem, cure) = match read_private(&ssh.key_file, KEY_BYTES_MAX) {
+            Ok(text) if ssh_key::public_of(&Secret::new(text.as_str())).is_some() => return None,
+            Ok(_) => (
+                format!("{} is no OpenSSH private key without a passphrase", ssh.key_file.display()),
+                "`kassad setup` makes one".to_owned(),
+            ),
+            Err(cause @ (BadSecret::Open { .. } | BadSecret::Foreign { .. })) => (cause.to_string(), cause.cure()),
+            Err(cause) => (cause.to_string(), "`kassad setup` makes one".to_owned()),
+        };
+        Some(Fault { line: self.tunnel.line, key: "tunnel.key_file".to_owned(), problem, cure })
+    }
+
+    /// Reads the PIN that devices of the LAN sign in with; `None` where only this machine may use the page.
+    pub fn pin(&self) -> Result<Option<Secret>, Fault> {
+        const KEY: &str = "listen.pin_file";
+        let Some((file, line)) = &self.listen.pin_file else { return Ok(None) };
+        let pin = read_secret(file, *line, KEY)?;
+        match weakness(pin.expose()) {
+            None => Ok(Some(pin)),
+            Some(problem) => Err(Fault {
+                line: *line,
+                key: KEY.to_owned(),
+                problem: problem.to_owned(),
+                cure: format!("put 4 to 8 digits that nobody guesses into {}", file.display()),
+            }),
+        }
     }
 
     /// Whether every partner with an address of its own is on this machine: then nothing real can be bought or sold.
@@ -337,6 +401,9 @@ impl Config {
         Ok((key, secret))
     }
 }
+
+/// The longest private key that is read, in bytes.
+const KEY_BYTES_MAX: u64 = 16 * 1024;
 
 /// The word that every sandbox partner takes, as the installed unit falls back to.
 const SANDBOX_WORD: &str = "sandbox";
@@ -377,8 +444,22 @@ fn read_secret(file: &Path, line: usize, key: &str) -> Result<Secret, Fault> {
         line,
         key: key.to_owned(),
         problem: cause.to_string(),
-        cure: "put the secret there as one line, readable by this user only".to_owned(),
+        cure: cause.cure(),
     })
+}
+
+/// Why a PIN is none, or is among the first that anybody tries.
+pub(crate) fn weakness(pin: &str) -> Option<&'static str> {
+    let digits = pin.as_bytes();
+    if !PIN_DIGITS.contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return Some("the PIN must be 4 to 8 digits");
+    }
+    let goes_by =
+        |step: u8| digits.windows(2).all(|pair| matches!(pair, [one, two] if (one + step - b'0') % 10 == two - b'0'));
+    let repeats = (1..=digits.len() / 2)
+        .any(|span| digits.len() % span == 0 && digits.chunks(span).all(|part| part == &digits[..span]));
+    let is_weak = goes_by(1) || goes_by(9) || repeats || ["2580", "1379", "1397"].contains(&pin);
+    is_weak.then_some("the PIN is among the first that anybody tries")
 }
 
 /// Checks an address: `tcp://host:port`, `serial:…`, `usb:…`, `http://…` or `https://…`; what is wrong and what would be right.
@@ -447,7 +528,7 @@ fn parse_text(text: &str, folder: &Path, secrets: &Path, kinds: &'static [Kind])
 fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
     let shop = read_shop(root, source);
     let listen = read_listen(root, source);
-    let ledger = read_ledger(root, source);
+    let (ledger, phones_kept_days) = read_ledger(root, source);
     let terminals = many(root, source, "terminal", |section, source| device(section, source, &[]));
     let clouds = many(root, source, "cloud", |section, source| device(section, source, &[]));
     let pos = read_pos(root, source);
@@ -466,6 +547,7 @@ fn read_config(root: &DeTable<'_>, source: &mut Source<'_>) -> Config {
         shop,
         listen,
         ledger,
+        phones_kept_days,
         terminals,
         clouds,
         bots,
@@ -503,20 +585,44 @@ fn read_listen(root: &DeTable<'_>, source: &mut Source<'_>) -> Listen {
     if public.port() == local.port() && public.port() != 0 {
         section.fault(source, "local", "both listeners have the same port", "give each its own: 8790 and 8780");
     }
-    if !local.ip().is_loopback() {
-        let cure = "the counter page has no PIN in this version; keep it on 127.0.0.1";
-        section.fault(source, "local", format!("{local} can be reached from elsewhere"), cure);
-    }
     let public_invoices = section.flag(source, "public_invoices").unwrap_or(false);
+    let pin_line = section.get("pin_file").map(|value| source.line(value.span()));
+    let pin = section.text(source, "pin_file");
+    if !local.ip().is_loopback() && pin_line.is_none() {
+        let cure = "put a PIN of 4 to 8 digits into a file and name it: pin_file = \"counter.pin\"; or keep the page on 127.0.0.1";
+        section.fault(
+            source,
+            "local",
+            format!("{local} can be reached from elsewhere, and nothing asks who comes"),
+            cure,
+        );
+    }
+    let hosts = section.texts(source, "hosts").unwrap_or_default();
+    for host in hosts.iter().filter(|host| !is_host_name(host)) {
+        let cure = "write names without port and path, like hosts = [\"kassa.local\"]; addresses need no entry";
+        section.fault(source, "hosts", format!("{host:?} is no name of a machine"), cure);
+    }
+    let pin_file = pin.map(|file| (source.secrets.join(file), pin_line.unwrap_or(section.line)));
     section.refuse_unknown(source);
-    Listen { public, local, public_invoices }
+    Listen { public, local, public_invoices, pin_file, hosts }
 }
 
-fn read_ledger(root: &DeTable<'_>, source: &mut Source<'_>) -> PathBuf {
+/// Letters, digits, dashes and dots; a bare address is no name.
+fn is_host_name(host: &str) -> bool {
+    let is_plain = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    is_plain && !host.is_empty() && host.len() <= 253 && host.parse::<std::net::IpAddr>().is_err()
+}
+
+fn read_ledger(root: &DeTable<'_>, source: &mut Source<'_>) -> (PathBuf, u32) {
     let mut section = one(root, source, "ledger");
     let path = section.text(source, "path").unwrap_or_else(|| "/var/lib/kassad/ledger.db".to_owned());
+    let days = section.number(source, "phones_kept_days").unwrap_or(i64::from(PHONES_KEPT_DAYS_USUAL));
+    if !PHONES_KEPT_DAYS.contains(&days) {
+        let cure = format!("write {} to {} days", PHONES_KEPT_DAYS.start(), PHONES_KEPT_DAYS.end());
+        section.fault(source, "phones_kept_days", format!("{days} is out of bounds"), cure);
+    }
     section.refuse_unknown(source);
-    source.folder.join(path)
+    (source.folder.join(path), u32::try_from(days).unwrap_or(PHONES_KEPT_DAYS_USUAL))
 }
 
 fn read_pos(root: &DeTable<'_>, source: &mut Source<'_>) -> Option<PosConfig> {

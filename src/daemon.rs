@@ -151,6 +151,11 @@ impl Daemon {
         let devices = Devices::build(config, &office, &installation).map_err(StartFault::Config)?;
         let public = bind(config.listen.public).await?;
         let local = bind(config.listen.local).await?;
+        // Programs of this machine come by loopback, also where the page has an address of its own in the LAN.
+        let own = match config.listen.local_here() {
+            here if here.ip() == config.listen.local.ip() || config.listen.local.ip().is_unspecified() => None,
+            here => Some(bind(SocketAddr::new(here.ip(), address(&local)?.port())).await?),
+        };
         let thread = writer_thread(ledger, queue, machine.clock.clone(), changes)?;
         let spawner = spawner(ended);
         let mut workers = JoinSet::new();
@@ -160,6 +165,9 @@ impl Daemon {
         let face = |listener, router| http::serve(listener, router, clock.clone(), spawner.clone(), stop.clone());
         hire(&mut workers, "public listener", face(public, http::public_router(&faces)));
         hire(&mut workers, "local listener", face(local, http::local_router(&faces)));
+        if let Some(own) = own {
+            hire(&mut workers, "local listener on loopback", face(own, http::local_router(&faces)));
+        }
         hire(&mut workers, "maintenance", maintenance::run(office.clone()));
         info!(public = %addresses.0, local = %addresses.1, "the counter is open");
         Ok(Daemon { office, public: addresses.0, local: addresses.1, hand, end, workers, writer: thread, _lock: lock })
@@ -367,6 +375,8 @@ struct Devices {
     displays: Vec<(String, Address, crate::drivers::display::Panel, Option<String>)>,
     bots: Vec<(BotAccess, Option<(Web, Bot)>)>,
     public_invoices: bool,
+    pin: Option<Secret>,
+    hosts: Vec<String>,
 }
 
 impl Devices {
@@ -383,6 +393,8 @@ impl Devices {
             displays: Vec::new(),
             bots: Vec::new(),
             public_invoices: config.listen.public_invoices,
+            pin: config.pin()?,
+            hosts: config.listen.hosts.clone(),
         };
         for device in &config.terminals {
             devices.add(device, &setup(device)?, None)?;
@@ -539,6 +551,7 @@ impl Devices {
             forged: std::sync::atomic::AtomicU64::new(0),
             flood: http::webhooks::Flood::default(),
             probes: Probes::new(ids),
+            keys: http::keys::Keys::new(self.pin, self.hosts, ids.clone()),
         }
     }
 }

@@ -10,9 +10,9 @@
 //!
 //! ```text
 //! wiring                  main.rs   daemon
-//! surfaces                http (webhooks api refunds fiscal printers compat counter events health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
+//! surfaces                http (webhooks api refunds fiscal printers compat counter events keys health)   cli (run demo sandbox check setup doctor devices print-test pay queue)
 //! hands       async       workers (terminal cloud pos fiscal printer display courier maintenance writer)
-//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen reconcile)  │  transport (serial tcp usb web discover whereabouts)
+//! decisions   sync, tx    flows (intake collect settle fiscal print refund kitchen keys reconcile)  │  transport (serial tcp usb web discover whereabouts)
 //! memory      SQLite      ledger                                                  │  drivers (terminal invoice pos fiscal printer display)
 //! laws        pure        domain
 //! beside                  host (clock ids secret tasks lock logging systemd)   config   i18n

@@ -4,6 +4,7 @@
 
 use crate::shop::Counter;
 use kassad::host::clock::Clock;
+use kassad::host::secret::write_private;
 use kassad::sandbox::plugs::{CH340, Cable, FTDI, Model, Plugs, TM_T20, socket_link};
 use kassad::transport::discover::Bus;
 use serde_json::Value;
@@ -14,10 +15,10 @@ use std::process::Command;
 const TEN_MINUTES_MS: i64 = 600_000;
 
 /// What a command said and how it ended.
-struct Ran {
-    exit: i32,
-    out: String,
-    json: Value,
+pub struct Ran {
+    pub exit: i32,
+    pub out: String,
+    pub json: Value,
 }
 
 impl Ran {
@@ -36,7 +37,7 @@ impl Ran {
     }
 }
 
-async fn run(words: &[&str]) -> Ran {
+pub async fn run(words: &[&str]) -> Ran {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let ran = tokio::task::spawn_blocking(move || Command::new(env!("CARGO_BIN_EXE_kassad")).args(words).output());
     let ran = ran.await.unwrap().unwrap();
@@ -46,14 +47,14 @@ async fn run(words: &[&str]) -> Ran {
 }
 
 /// A shop whose clock shows the machine's time, and its configuration as a file; `more` is added to it, `change` done to it.
-async fn shop(ahead_ms: i64) -> Counter {
+pub async fn shop(ahead_ms: i64) -> Counter {
     let shop = Counter::open().await;
     let now = Clock::machine().wall();
     shop.clock.jump(now.plus_ms(ahead_ms));
     shop
 }
 
-fn file(shop: &Counter, change: impl Fn(String) -> String) -> String {
+pub fn file(shop: &Counter, change: impl Fn(String) -> String) -> String {
     let path = shop.folder.path().join("kassad.toml");
     let _written = shop.config();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -127,7 +128,7 @@ async fn a_shop_in_order_is_green_and_one_without_its_display_is_yellow() {
     });
     // With a real terminal the word of the sandbox would be a fault of its own.
     for secret in ["bot.key", "bot.secret"] {
-        std::fs::write(shop.folder.path().join(secret), "real").unwrap();
+        write_private(&shop.folder.path().join(secret), "real").unwrap();
     }
     let ran = doctor(&config, machine.path()).await;
     assert_eq!((ran.exit, &ran.json["level"]), (1, &"yellow".into()), "{}", ran.out);
@@ -162,7 +163,7 @@ fn receipts(folder: &Path, name: &str, fiscal: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_issues_receipts_is_told_by_tender_and_silence_is_red() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("secret"), "a real one").unwrap();
+    write_private(&folder.path().join("secret"), "a real one").unwrap();
     let ask = async |name: &str, fiscal: &str| {
         let config = receipts(folder.path(), name, fiscal);
         doctor(&config, folder.path()).await

@@ -105,6 +105,9 @@ const FIRST: &[&str] = &[
     "+7 700 000 00 00",
     "yes",
     "",
+    // no way in, no tablets
+    "",
+    "",
     "",
 ];
 
@@ -194,7 +197,7 @@ fn another_kind_takes_the_keys_of_the_old_one_away_and_a_new_name_reaches_everyb
     let answers = [
         &["", "", "", "no", "no", "", "", "", "", "", "", "", "", "", "", "", ""][..],
         &["", "till", "", "", "", "", ""],
-        &["3", "", ""],
+        &["3", "", "", "", ""],
     ]
     .concat();
     let ran = talk(folder.path(), &[], &answers);
@@ -216,7 +219,7 @@ fn what_is_plugged_in_is_offered_by_its_number_and_secrets_go_where_they_are_tol
     plugs.plug(Bus::Usb, "lp0", "1-4", TM_T20, &node).unwrap();
     let secrets = tempfile::tempdir().unwrap();
     let answers =
-        ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", "", ""];
+        ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", "", "", "", ""];
     let ran = talk(folder.path(), &["--secrets", secrets.path().to_str().unwrap()], &answers);
     assert_eq!(ran.exit, 0, "{}", ran.out);
     let config = Config::read(&folder.path().join("kassad.toml")).unwrap();

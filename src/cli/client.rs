@@ -45,7 +45,7 @@ impl Client {
 
     /// The daemon of a configuration.
     pub(super) fn of(config: &Config, lang: Lang) -> Result<Client, String> {
-        let web = Web::open(&format!("http://{}", config.listen.local), &Trust::Roots);
+        let web = Web::open(&format!("http://{}", config.listen.local_here()), &Trust::Roots);
         web.map(|web| Client { web, lang }).map_err(|cause| cause.to_string())
     }
 

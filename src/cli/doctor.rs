@@ -20,7 +20,6 @@ use crate::transport::permit::{Permit, Person};
 use crate::transport::web::{Limits, Request, Trust, Web};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,13 +92,7 @@ pub(super) async fn doctor(wish: &Wish<'_>, lang: Lang) -> ExitCode {
 
 /// The address of the local listener for us, who are on the same machine.
 fn local_url(config: &Config) -> String {
-    let mut own = config.listen.local;
-    match own.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => own.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        IpAddr::V6(ip) if ip.is_unspecified() => own.set_ip(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
-    format!("http://{own}")
+    format!("http://{}", config.listen.local_here())
 }
 
 impl Level {

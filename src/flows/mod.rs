@@ -13,6 +13,7 @@ use std::time::Duration;
 pub mod collect;
 pub mod fiscal;
 pub mod intake;
+pub mod keys;
 pub mod kitchen;
 pub mod print;
 pub mod reconcile;

@@ -1,6 +1,10 @@
-//! Text that cannot be printed: keys, tokens and webhook secrets.
+//! Text that cannot be printed: keys, tokens and webhook secrets. Their files are nobody else's: mode 0600 or 0400, owned by this user or
+//! root, or under `$CREDENTIALS_DIRECTORY`, which systemd keeps itself (systemd.exec(5), "Credentials").
 
 use std::fmt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
 
@@ -22,6 +26,22 @@ pub enum BadSecret {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// Others may read it: group or world has a bit.
+    #[error("{path} can be read by others (mode {mode:04o})")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// It belongs to another user than this one or root.
+    #[error("{path} belongs to another user ({uid})")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// The file holds no single line of text.
     #[error("{path} must hold the secret as one line of at most {SECRET_BYTES_MAX} bytes")]
     Form {
@@ -38,14 +58,12 @@ impl Secret {
 
     /// Reads a secret file: one line, surrounding white space ignored.
     pub fn read(path: &Path) -> Result<Secret, BadSecret> {
-        let file = |cause| BadSecret::File { path: path.to_owned(), cause };
-        let form = || BadSecret::Form { path: path.to_owned() };
-        if std::fs::metadata(path).map_err(file)?.len() > SECRET_BYTES_MAX {
-            return Err(form());
-        }
-        let text = std::fs::read_to_string(path).map_err(file)?;
+        let text = read_private(path, SECRET_BYTES_MAX)?;
         let line = text.trim();
-        if line.is_empty() || line.contains('\n') { Err(form()) } else { Ok(Secret(line.to_owned())) }
+        if line.is_empty() || line.contains('\n') {
+            return Err(BadSecret::Form { path: path.to_owned() });
+        }
+        Ok(Secret(line.to_owned()))
     }
 
     /// The text itself, for the wire only.
@@ -59,8 +77,113 @@ impl Secret {
     }
 }
 
+impl BadSecret {
+    /// What makes it right.
+    pub fn cure(&self) -> String {
+        match self {
+            BadSecret::Open { path, .. } => format!("chmod 600 {}", path.display()),
+            BadSecret::Foreign { path, .. } => {
+                format!("chown it to the user that kassad runs as, then chmod 600 {}", path.display())
+            }
+            BadSecret::File { .. } | BadSecret::Form { .. } => {
+                "put the secret there as one line, readable by this user only (chmod 600)".to_owned()
+            }
+        }
+    }
+}
+
+/// Reads a file that only this user may read, as text of at most so many bytes; the file that was judged is the one that is read.
+pub fn read_private(path: &Path, bytes_max: u64) -> Result<String, BadSecret> {
+    let file = |cause| BadSecret::File { path: path.to_owned(), cause };
+    let opened = File::open(path).map_err(file)?;
+    let about = opened.metadata().map_err(file)?;
+    if !is_of_systemd(path) {
+        judge(path, &about, own_uid())?;
+    }
+    let mut text = String::new();
+    let read = opened.take(bytes_max.saturating_add(1)).read_to_string(&mut text).map_err(file)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > bytes_max {
+        return Err(BadSecret::Form { path: path.to_owned() });
+    }
+    Ok(text)
+}
+
+/// Writes a file that only this user may read, from its first byte on.
+pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    file.write_all(text.as_bytes())
+}
+
+fn judge(path: &Path, about: &Metadata, own: Option<u32>) -> Result<(), BadSecret> {
+    let (mode, uid) = (about.permissions().mode() & 0o7777, about.uid());
+    if mode & 0o077 != 0 {
+        return Err(BadSecret::Open { path: path.to_owned(), mode });
+    }
+    // Root reads everything: then whose file it is tells nothing, and a check before the service starts must not fail.
+    if uid == 0 || own.is_none_or(|own| own == uid || own == 0) {
+        return Ok(());
+    }
+    Err(BadSecret::Foreign { path: path.to_owned(), uid })
+}
+
+/// Whether systemd put it there for this service alone.
+fn is_of_systemd(path: &Path) -> bool {
+    std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| !folder.is_empty() && path.starts_with(folder))
+}
+
+/// The user that this process acts as; `None` where the system does not show it.
+fn own_uid() -> Option<u32> {
+    std::fs::metadata("/proc/self").ok().map(|about| about.uid())
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn file(mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        write_private(&path, "word\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused_with_the_cure() {
+        for mode in [0o600, 0o400] {
+            let (_folder, path) = file(mode);
+            assert_eq!(Secret::read(&path).unwrap().expose(), "word", "{mode:o}");
+        }
+        for mode in [0o644, 0o640, 0o604, 0o660, 0o601, 0o610] {
+            let (_folder, path) = file(mode);
+            let bad = Secret::read(&path).unwrap_err();
+            assert_eq!(bad.cure(), format!("chmod 600 {}", path.display()), "{mode:o}");
+            assert!(bad.to_string().contains(&format!("{mode:04o}")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_of_another_user_is_refused() {
+        let (_folder, path) = file(0o600);
+        let about = std::fs::metadata(&path).unwrap();
+        judge(&path, &about, Some(about.uid())).unwrap();
+        let foreign = judge(&path, &about, Some(about.uid() + 1));
+        assert_eq!(foreign.is_err(), about.uid() != 0, "{foreign:?}");
+    }
+
+    #[test]
+    fn a_file_that_was_open_to_all_is_closed_by_writing() {
+        let (_folder, path) = file(0o644);
+        write_private(&path, "new").unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Secret::read(&path).unwrap().expose(), "new");
     }
 }

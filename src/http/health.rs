@@ -163,6 +163,8 @@ mod tests {
         ("/api/v1/jobs", &["get"]),
         ("/api/v1/jobs/{id}/retry", &["post"]),
         ("/api/v1/jobs/{id}/tick", &["post"]),
+        ("/api/v1/keys", &["get"]),
+        ("/api/v1/keys/{id}/revoke", &["post"]),
         ("/api/v1/orders", &["get"]),
         ("/api/v1/orders/{id}", &["get"]),
         ("/api/v1/payments", &["get", "post"]),
@@ -177,6 +179,8 @@ mod tests {
         ("/api/v1/refunds/{id}/answer", &["post"]),
         ("/api/v1/refunds/{id}/cancel", &["post"]),
         ("/api/v1/questions/{id}/answer", &["post"]),
+        ("/api/v1/sign-in", &["post"]),
+        ("/api/v1/sign-out", &["post"]),
         ("/api/v1/status", &["get"]),
         ("/api/v1/words", &["get"]),
         ("/counter.css", &["get"]),
@@ -192,12 +196,13 @@ mod tests {
     ];
 
     /// The texts of all files that register routes.
-    const SOURCES: [&str; 9] = [
+    const SOURCES: [&str; 10] = [
         include_str!("api.rs"),
         include_str!("compat.rs"),
         include_str!("counter.rs"),
         include_str!("events.rs"),
         include_str!("fiscal.rs"),
+        include_str!("keys.rs"),
         include_str!("printers.rs"),
         include_str!("refunds.rs"),
         include_str!("webhooks.rs"),

@@ -28,6 +28,7 @@ pub mod events;
 pub mod fiscal;
 pub mod guard;
 pub mod health;
+pub mod keys;
 pub mod printers;
 pub mod problem;
 pub mod refunds;
@@ -104,6 +105,8 @@ pub struct Faces {
     pub flood: webhooks::Flood,
     /// What proves the way in.
     pub probes: Probes,
+    /// Who may come in from the LAN.
+    pub keys: keys::Keys,
 }
 
 /// Who is at the other end of a connection; every request carries it. Behind a tunnel it is this machine.
@@ -132,10 +135,11 @@ pub fn local_router(faces: &Arc<Faces>) -> Router {
         .merge(fiscal::routes())
         .merge(printers::routes())
         .merge(events::routes())
+        .merge(keys::routes())
         .merge(compat::routes())
         .merge(health::routes())
         .merge(health::probe())
-        .layer(axum::middleware::from_fn(guard::own_writes))
+        .layer(axum::middleware::from_fn_with_state(faces.clone(), guard::admit))
         .with_state(faces.clone())
 }
 

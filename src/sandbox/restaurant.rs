@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::host::clock::Clock;
 use crate::host::ids::Ids;
+use crate::host::secret::write_private;
 use crate::host::tasks::{Spawner, Stop};
 use crate::sandbox::aipay::AiPayOptions;
 use crate::sandbox::authority::{Authority, Identity, TERMINAL_NAME, Validity};
@@ -137,7 +138,7 @@ impl Shop {
     pub fn config(&self, folder: &Path, public: SocketAddr, local: SocketAddr) -> io::Result<Config> {
         std::fs::create_dir_all(folder)?;
         for file in SECRET_FILES {
-            std::fs::write(folder.join(file), SANDBOX_SECRET)?;
+            write_private(&folder.join(file), SANDBOX_SECRET)?;
         }
         if let Some(pem) = &self.authority {
             std::fs::write(folder.join(AUTHORITY_FILE), pem)?;

@@ -27,7 +27,7 @@ impl Doctor {
                 return self.note(Level::Green, "tunnel", "doctor.tunnel_none", "");
             }
             TunnelKind::None => {}
-            TunnelKind::Ssh(ssh) => self.ssh(ssh),
+            TunnelKind::Ssh(ssh) => self.ssh(config, ssh),
             TunnelKind::Command(tunnel) => self.program(tunnel.command.first().map_or("", String::as_str)),
         }
         let Some(url) = &config.tunnel.public_url else { return };
@@ -41,12 +41,11 @@ impl Doctor {
         self.way_in(config, url).await;
     }
 
-    fn ssh(&mut self, ssh: &SshTunnel) {
-        let shown = ssh.key_file.display().to_string();
-        match readable_by_others(&ssh.key_file) {
-            Err(_) => self.note(Level::Red, "tunnel.key_file", "doctor.tunnel_key_away", &shown),
-            Ok(true) => self.note(Level::Red, "tunnel.key_file", "doctor.tunnel_key_open", &shown),
-            Ok(false) => self.note(Level::Green, "tunnel.key_file", "doctor.tunnel_key", &shown),
+    fn ssh(&mut self, config: &Config, ssh: &SshTunnel) {
+        // What is wrong with the key was told with the secrets.
+        if config.tunnel_key().is_none() {
+            let shown = ssh.key_file.display().to_string();
+            self.note(Level::Green, "tunnel.key_file", "doctor.tunnel_key", &shown);
         }
         let keys: Vec<String> = ssh.host_keys.iter().map(|key| crate::transport::ssh_key::fingerprint(key)).collect();
         self.note(Level::Green, "tunnel.host_keys", "doctor.tunnel_pinned", &keys.join(", "));
@@ -104,11 +103,4 @@ async fn ask(base: &str, path: &str) -> Result<Answer, (Option<Bar>, String)> {
     web.send(&Request::get(path), PROBE).await.map_err(|loss| match loss {
         Loss::NotSent(cause) | Loss::Unknown(cause) => (cause.bar, cause.text),
     })
-}
-
-/// Whether others than the owner may read a file. What systemd hands over is in a folder of its own, and right as it is.
-fn readable_by_others(path: &Path) -> std::io::Result<bool> {
-    let mode = std::fs::metadata(path)?.permissions().mode();
-    let is_handed = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|folder| path.starts_with(folder));
-    Ok(!is_handed && mode & 0o077 != 0)
 }

@@ -116,7 +116,7 @@ impl Daemon {
     pub async fn start(config: &Config, machine: Machine) -> Result<Daemon, StartFault> {
         if let Some(folder) = config.ledger.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             let what = || format!("cannot make the folder of the ledger {}", folder.display());
-            std::fs::create_dir_all(folder).map_err(|cause| StartFault::Machine { what: what(), cause })?;
+            make_private(folder).map_err(|cause| StartFault::Machine { what: what(), cause })?;
         }
         let lock = OneDaemon::take(&config.ledger)?;
         let mut rules = rules(config);
@@ -168,7 +168,7 @@ impl Daemon {
         if let Some(own) = own {
             hire(&mut workers, "local listener on loopback", face(own, http::local_router(&faces)));
         }
-        hire(&mut workers, "maintenance", maintenance::run(office.clone()));
+        hire(&mut workers, "maintenance", maintenance::run(office.clone(), config.phones_kept_days));
         info!(public = %addresses.0, local = %addresses.1, "the counter is open");
         Ok(Daemon { office, public: addresses.0, local: addresses.1, hand, end, workers, writer: thread, _lock: lock })
     }
@@ -215,6 +215,15 @@ impl Daemon {
 async fn join(writer: std::thread::JoinHandle<()>) {
     let joined = tokio::task::spawn_blocking(move || writer.join().is_ok());
     let _in_time = Clock::machine().limit(LAST_COMMIT, joined).await.is_ok();
+}
+
+/// The folder of the ledger, closed to others where we make it ourselves.
+fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if let Some(above) = folder.parent() {
+        std::fs::create_dir_all(above)?;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn hire(workers: &mut JoinSet<String>, name: &str, work: impl Future<Output = ()> + Send + 'static) {

@@ -22,7 +22,7 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`domain`] | money, orders, attempts, bills, paper: values and the functions that judge them; no clock, no database, no log |
-//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
+//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, the forgetting of people (`people`), and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
 //! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, register, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
 //! | [`transport`] | wires: web, TCP, serial, USB; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |

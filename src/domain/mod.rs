@@ -10,5 +10,6 @@ pub mod money;
 pub mod order;
 pub mod outcome;
 pub mod paper;
+pub mod people;
 pub mod refund;
 pub mod time;

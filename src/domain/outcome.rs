@@ -55,7 +55,7 @@ impl Reason {
     /// A reason with its code and a detail cut to a readable length.
     pub fn new(code: &str, detail: impl fmt::Display) -> Reason {
         let detail: String = detail.to_string().chars().take(DETAIL_CHARS_MAX).collect();
-        Reason { code: code.to_owned(), detail: masked(&detail) }
+        Reason { code: code.to_owned(), detail: masked(&super::people::masked(&detail)) }
     }
 }
 

@@ -21,6 +21,7 @@ pub mod inbox;
 pub mod journal;
 pub mod orders;
 pub mod outbox;
+pub mod people;
 pub mod questions;
 pub mod refunds;
 pub mod schema;
@@ -158,6 +159,7 @@ impl Ledger {
     /// Opens or creates a ledger and brings it to the newest version.
     pub fn open(path: &Path, ids: &Ids, gate: Gate) -> Result<Ledger, OpenFault> {
         let file = |cause| OpenFault::File { path: path.to_owned(), cause };
+        make_private(path);
         let mut connection = Connection::open(path).map_err(file)?;
         restrict(path);
         settle_pragmas(&connection).map_err(file)?;
@@ -232,7 +234,12 @@ impl Ledger {
             tx.abandon();
             return Err(Fault::Stopping);
         }
+        let folds = tx.folds.get();
         let changes = tx.commit()?;
+        if folds {
+            // A reader in the middle of a look only delays it to the next time; the commit stands.
+            let _folded = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").is_ok();
+        }
         self.head.set(head);
         self.commits.set(number);
         if !(self.gate)(GatePoint::AfterCommit(number)) {
@@ -295,6 +302,7 @@ pub struct Tx<'a> {
     now: Wall,
     head: Cell<Head>,
     wrote: Cell<bool>,
+    folds: Cell<bool>,
     changes: RefCell<Vec<Change>>,
 }
 
@@ -315,6 +323,7 @@ impl<'a> Tx<'a> {
             now,
             head: Cell::new(head),
             wrote: Cell::new(false),
+            folds: Cell::new(false),
             changes: RefCell::default(),
         })
     }
@@ -384,7 +393,7 @@ impl<'a> Tx<'a> {
     ) -> Result<Seq, Fault> {
         #[cfg(debug_assertions)]
         halt::writes();
-        let entry = entry.to_string();
+        let entry = people::unspoken(entry.clone()).to_string();
         let head = self.head.get().next(self.now.0, kind, subject, &entry);
         self.view
             .connection
@@ -396,6 +405,11 @@ impl<'a> Tx<'a> {
         self.wrote.set(true);
         self.changes.borrow_mut().push(Change { seq: Seq(head.seq), kind, subject, nudge });
         Ok(Seq(head.seq))
+    }
+
+    /// Folds the write-ahead log back after the commit, so that nothing of what was blanked stays in it.
+    fn fold_after(&self) {
+        self.folds.set(true);
     }
 
     /// The number of the next row of a table, so that its journal row can be written first.
@@ -421,6 +435,12 @@ fn given_up(outcomes: &[Result<(), Fault>]) -> Fault {
     Fault::Storage(first.unwrap_or_else(|| "SQLite gave the transaction up".to_owned()))
 }
 
+/// A new ledger is closed to others from its first byte; SQLite gives its log and its index the same mode.
+fn make_private(path: &Path) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let _made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).is_ok();
+}
+
 /// The ledger holds payments and phones: nobody but its owner reads it. A file system without modes keeps what it has.
 fn restrict(path: &Path) {
     use std::os::unix::fs::PermissionsExt;
@@ -443,6 +463,7 @@ fn settle_pragmas(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
          PRAGMA trusted_schema = OFF;
+         PRAGMA secure_delete = ON;
          PRAGMA cache_size = -{CACHE_KIB};
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          PRAGMA journal_size_limit = 8388608;"

@@ -9,9 +9,10 @@ use crate::flows::{intake, reconcile, refund as give_back};
 use crate::host::clock::Monotonic;
 use crate::host::floor::Trust;
 use crate::ledger::Fault;
+use crate::ledger::people::Place;
 use std::collections::HashMap;
 use std::time::Duration;
-use tracing::warn;
+use tracing::{info, warn};
 
 /// A time of day that moved by more than this against the monotonic clock has jumped.
 const JUMP_MS: u64 = 60_000;
@@ -42,15 +43,77 @@ struct Seen {
     is_shown: bool,
 }
 
-/// Makes its rounds until the daemon stops.
-pub async fn run(office: Office) {
+/// Rows of one step of the forgetting: a commit of a few milliseconds.
+const FORGET_ROWS: u32 = 50;
+
+/// The pause between two steps, and until a payment that is under way is over.
+const FORGET_PAUSE: Duration = Duration::from_secs(2);
+
+/// The pause between two walks, and before the first.
+const FORGET_EVERY: Duration = Duration::from_secs(6 * 3600);
+const FORGET_FIRST: Duration = Duration::from_secs(600);
+
+/// Makes its rounds until the daemon stops; words about people are kept for so many days.
+pub async fn run(office: Office, kept_days: u32) {
     let stop = office.stop.clone();
     tokio::select! {
         biased;
         () = stop.wait() => {}
         () = rounds(&office) => {}
         () = clock_looks(&office) => {}
+        () = forgetting(&office, kept_days) => {}
     }
+}
+
+/// Blanks what was kept of people for long enough, a few rows at a time, while nobody pays.
+async fn forgetting(office: &Office, kept_days: u32) {
+    let mut pause = FORGET_FIRST;
+    loop {
+        office.clock.sleep(pause).await;
+        pause = FORGET_EVERY;
+        // A clock that nobody has set must not decide what is old (F12).
+        if office.clock.trust() != Trust::Synced {
+            continue;
+        }
+        let before = office.clock.wall().plus_ms(-i64::from(kept_days) * 86_400_000);
+        for place in Place::ALL {
+            match forget(office, place, before).await {
+                Ok(0) => {}
+                Ok(blanked) => info!(?place, blanked, kept_days, "words about people were forgotten"),
+                Err(fault) => warn!(?place, %fault, "words about people could not be forgotten: trying again later"),
+            }
+        }
+    }
+}
+
+/// A guest stands at the counter; what stays unclear for days does not.
+fn is_under_way(state: State) -> bool {
+    state.is_live() && state != State::Unresolved
+}
+
+/// One walk over a table; returns how many rows were blanked.
+async fn forget(office: &Office, place: Place, before: Wall) -> Result<usize, Fault> {
+    let done = office.look(|view| view.people_done(place))?;
+    let (mut after, mut kept, mut blanked) = (done, None, 0);
+    loop {
+        while office.look(|view| view.watched_all())?.iter().any(|row| is_under_way(row.attempt.state)) {
+            office.clock.sleep(FORGET_PAUSE).await;
+        }
+        let step = office.writer.decide(move |tx| tx.forget_people(place, after, before, FORGET_ROWS)).await?;
+        blanked += step.blanked;
+        kept = kept.or(step.kept);
+        after = step.after;
+        if step.is_end {
+            break;
+        }
+        office.clock.sleep(FORGET_PAUSE).await;
+    }
+    // Up to the first row that somebody still works on nothing needs to be looked at again.
+    let upto = kept.map_or(after, |kept| kept - 1);
+    if upto > done || blanked > 0 {
+        office.writer.decide(move |tx| tx.people_are_done(place, upto)).await?;
+    }
+    Ok(blanked)
 }
 
 /// Looks when something changed or becomes due, and no more often than each [`ROUND`]: a quiet shop costs nothing.

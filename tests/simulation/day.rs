@@ -238,7 +238,7 @@ impl Day {
         }
         let bot = Bot { name: "bot".to_owned(), webhook_secret: Secret::new(SECRET), dialect: Dialect::A };
         start(Box::pin(courier::run(office.clone(), Box::new(BotWay(sim.clone())), bot)));
-        start(Box::pin(maintenance::run(office.clone())));
+        start(Box::pin(maintenance::run(office.clone(), 90)));
         let faces = Arc::new(faces(office.clone(), counter));
         let (local, public) = (http::local_router(&faces), http::public_router(&faces));
         *sim.running() = Some(Running { life, office, local, public, stop: hand });
@@ -371,6 +371,7 @@ fn faces(office: Office, counter: Counter) -> Faces {
         forged: std::sync::atomic::AtomicU64::new(0),
         flood: http::webhooks::Flood::default(),
         probes: kassad::workers::probe::Probes::new(&kassad::host::ids::Ids::seeded(1)),
+        keys: http::keys::Keys::new(None, Vec::new(), kassad::host::ids::Ids::seeded(1)),
     }
 }
 

@@ -372,7 +372,8 @@ impl Sim {
             for (name, value) in headers.iter().chain(&[("content-type", "application/json")]) {
                 request = request.header(*name, *value);
             }
-            let request = request.body(axum::body::Body::from(body)).unwrap();
+            let here = kassad::http::Peer(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
+            let request = request.extension(here).body(axum::body::Body::from(body)).unwrap();
             self.0.hand.start(running.life, async move {
                 let Ok(response) = router.oneshot(request).await;
                 let status = response.status().as_u16();

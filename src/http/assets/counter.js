@@ -78,7 +78,10 @@ async function call(method, path, body, headers) {
       body: body && JSON.stringify(body),
     });
     const json = await reply.json().catch(() => null);
-    if (!reply.ok) throw Object.assign(new Error((json && (json.title || json.detail)) || String(reply.status)), { status: reply.status });
+    // From the LAN without a key: what is on the screen stays, the door stands before it.
+    if (reply.status === 401) closeDoor(json && json.code === "no_pin" ? json.title : "");
+    if (reply.status === 421) closeDoor(json && json.title);
+    if (!reply.ok) throw Object.assign(new Error((json && (json.title || json.detail)) || String(reply.status)), { status: reply.status, wait: Number(reply.headers.get("Retry-After")) });
     return json || {};
   } finally {
     clearTimeout(timer);
@@ -120,7 +123,7 @@ async function fetchAsked() {
   const results = await Promise.allSettled(names.map((name) => SOURCES[name]()));
   results.forEach((result, index) => {
     if (result.status === "fulfilled") view.fetched[names[index]] = performance.now();
-    else if (names[index] === "orders" && result.reason.status) view.ordersAway = true;
+    else if (names[index] === "orders" && result.reason.status && !door.open) view.ordersAway = true;
   });
   const lost = results.some((result) => result.status === "rejected" && !result.reason.status);
   const came = results.some((result) => result.status === "fulfilled");
@@ -130,8 +133,10 @@ async function fetchAsked() {
   if (asked.size) refresh(...asked);
 }
 
+let stream = null;
+
 function listen() {
-  const events = new EventSource("/api/v1/events");
+  const events = stream = new EventSource("/api/v1/events");
   events.addEventListener("open", () => refresh());
   events.addEventListener("change", (event) => {
     let change = {};
@@ -144,7 +149,7 @@ function listen() {
   });
   // The browser reconnects by itself; only an event stream refused for good is opened again by us.
   events.addEventListener("error", () => {
-    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
+    if (events.readyState === EventSource.CLOSED && events === stream && !door.open) setTimeout(() => { if (events === stream && !door.open) listen(); }, 3000);
     refresh("status");
   });
 }
@@ -748,9 +753,115 @@ async function tryPrinter(name) {
   if (!dialog.open) dialog.showModal();
 }
 
+// ---- the door: the PIN of the till, by thumb or by keyboard, for a device of the LAN
+
+const PIN_MAX = 8, PIN_MIN = 4;
+const door = { open: false, pin: "", said: "", until: 0, busy: false, name: localStorage.getItem("device") || "", timer: 0, wrong: false };
+
+function closeDoor(said) {
+  if (door.open) return;
+  Object.assign(door, { open: true, pin: "", said: said || "", wrong: false });
+  at("dialog").inert = true;
+  drawDoor();
+}
+
+function openDoor() {
+  Object.assign(door, { open: false, pin: "", said: "", until: 0 });
+  clearInterval(door.timer);
+  at("dialog").inert = false;
+  drawDoor();
+  view.offline = false;
+  refresh();
+  if (!stream || stream.readyState === EventSource.CLOSED) listen();
+}
+
+const doorWait = () => Math.max(0, Math.ceil((door.until - performance.now()) / 1000));
+const clockface = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+
+function typeDigit(digit) {
+  if (door.busy || doorWait()) return;
+  if (door.pin.length < PIN_MAX) door.pin += digit;
+  door.said = "";
+  door.wrong = false;
+  drawDoor();
+}
+
+function eraseDigit() {
+  door.pin = door.pin.slice(0, -1);
+  drawDoor();
+}
+
+async function signIn() {
+  if (door.busy || doorWait() || door.pin.length < PIN_MIN) return;
+  door.busy = true;
+  drawDoor();
+  try {
+    await call("POST", `/api/v1/sign-in?lang=${view.lang}`, { pin: door.pin, name: door.name.trim() || deviceName() });
+    localStorage.setItem("device", door.name.trim());
+    door.busy = false;
+    openDoor();
+    return;
+  } catch (error) {
+    door.said = error.status ? error.message : word("page.offline");
+    door.wrong = error.status === 403;
+    if (error.status === 429 && error.wait > 0) {
+      door.until = performance.now() + error.wait * 1000;
+      clearInterval(door.timer);
+      door.timer = setInterval(() => {
+        if (!doorWait()) { clearInterval(door.timer); door.said = ""; }
+        drawDoor();
+      }, 1000);
+    }
+  }
+  Object.assign(door, { busy: false, pin: "" });
+  drawDoor();
+}
+
+/** What the owner reads in the list of devices when nobody typed a name. */
+function deviceName() {
+  const found = /iPad|iPhone|Android|Windows|Macintosh|Linux/.exec(navigator.userAgent);
+  return found ? found[0] : "browser";
+}
+
+function drawDoor() {
+  const place = at("door");
+  const typed = place.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
+  place.hidden = !door.open;
+  document.querySelectorAll("header, main").forEach((element) => { element.inert = door.open; });
+  if (!door.open) { place.replaceChildren(); delete view.drawn.door; return; }
+  const seconds = doorWait(), off = door.busy || seconds > 0;
+  draw("door", [door.pin.length, door.said, door.busy, seconds, door.wrong, Object.keys(view.words).length], () => {
+    const key = (digit) => make("button", { type: "button", disabled: off, onclick: () => typeDigit(digit) }, digit);
+    const name = make("input", { value: door.name, maxlength: 40, autocomplete: "off", placeholder: deviceName() });
+    name.addEventListener("input", () => { door.name = name.value; });
+    return make("form", { onsubmit: (event) => { event.preventDefault(); signIn(); } },
+      make("div", { class: "languages" }, LANGUAGES.map(([lang, title]) =>
+        make("button", { type: "button", "aria-pressed": String(lang === view.lang), onclick: () => speak(lang) }, title))),
+      make("h1", { id: "door-title" }, word("page.sign_in")),
+      make("div", { class: door.wrong ? "dots shake" : "dots", role: "img", "aria-label": String(door.pin.length) },
+        Array.from({ length: Math.max(PIN_MIN, door.pin.length) }, (_, index) => make("i", { class: index < door.pin.length ? "full" : "" }))),
+      make("p", { class: "said", role: "alert" }, seconds ? word("page.sign_in_wait", { time: clockface(seconds) }) : door.said),
+      make("div", { class: "keypad" }, [..."123456789"].map(key),
+        make("button", { type: "button", class: "side", disabled: off || !door.pin, onclick: eraseDigit }, word("page.erase")), key("0"),
+        make("button", { type: "submit", class: "go", disabled: off || door.pin.length < PIN_MIN }, word("page.sign_in_go"))),
+      make("label", {}, word("page.sign_in_name"), name));
+  });
+  if (typed) { const input = place.querySelector("input"); input.focus(); input.setSelectionRange(input.value.length, input.value.length); }
+}
+
+addEventListener("keydown", (event) => {
+  if (!door.open || event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (/^[0-9]$/.test(event.key)) typeDigit(event.key);
+  else if (event.key === "Backspace") eraseDigit();
+  else if (event.key === "Enter") signIn();
+  else return;
+  event.preventDefault();
+});
+
 // ---- all together
 
 function drawAll() {
+  drawDoor();
   drawBar();
   drawQuestions();
   drawOrders();
@@ -776,7 +887,7 @@ async function speak(lang) {
 at("search").addEventListener("input", () => { view.search = at("search").value; drawAll(); });
 addEventListener("hashchange", () => choose(decodeURIComponent(location.hash.slice(1))));
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
-setInterval(() => refresh(), REFRESH_MS);
+setInterval(() => { if (!door.open) refresh(); }, REFRESH_MS);
 setInterval(() => document.querySelectorAll("[data-payment]").forEach((element) => {
   const payment = view.payments.find((one) => one.id === element.dataset.payment);
   if (payment) element.textContent = age(payment);

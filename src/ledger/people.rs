@@ -1,0 +1,325 @@
+//! Words about people, blanked after their time: phones, names and wishes go, while numbers, sums, states and keys stay, so that replays
+//! are still known and the books still add up. The journal is not touched: it is chained by hash, and [`unspoken`] keeps phones out of it
+//! from the first word. `secure_delete` writes zeros over what was there, and [`Tx::fold_after`] takes it out of the write-ahead log.
+
+use super::{Fault, Tx, View};
+use crate::domain::people::masked;
+use crate::domain::time::Wall;
+use rusqlite::OptionalExtension;
+use serde_json::Value;
+
+/// The members of JSON in which people write, or are written about.
+const WORDS: &[&str] = &["because", "detail", "problem", "reason", "why", "who"];
+
+/// Where it is noted how far each table is done.
+const DONE: &str = "people";
+
+/// A table with words about people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Phones and descriptions of payments, with the content of their keys.
+    Attempts,
+    /// Raw notices.
+    Inbox,
+    /// Wishes and names in orders.
+    Orders,
+    /// Paper and notices to bots.
+    Jobs,
+    /// What people were asked and answered.
+    Questions,
+    /// Why money was given back.
+    Refunds,
+}
+
+impl Place {
+    /// All of them.
+    pub const ALL: [Place; 6] =
+        [Place::Attempts, Place::Inbox, Place::Orders, Place::Jobs, Place::Questions, Place::Refunds];
+
+    fn word(self) -> &'static str {
+        match self {
+            Place::Attempts => "attempts",
+            Place::Inbox => "inbox",
+            Place::Orders => "orders",
+            Place::Jobs => "jobs",
+            Place::Questions => "questions",
+            Place::Refunds => "refunds",
+        }
+    }
+
+    /// Number, time of writing, and whether somebody still works on the row: then its words stay.
+    fn rows(self) -> &'static str {
+        match self {
+            Place::Attempts => {
+                "SELECT id, created, state IN ('planned', 'sent', 'waiting', 'unresolved') OR watched = 1 FROM attempts"
+            }
+            Place::Inbox => {
+                "SELECT id, received, EXISTS (SELECT 1 FROM questions WHERE inbox = inbox.id AND answered IS NULL) FROM inbox"
+            }
+            Place::Orders => {
+                "SELECT id, created, closing IN ('waiting', 'closing', 'question') OR EXISTS
+                   (SELECT 1 FROM parts WHERE order_id = orders.id AND state = 'collecting') FROM orders"
+            }
+            Place::Jobs => {
+                "SELECT id, created, state IN ('queued', 'sending', 'held', 'question') OR state = 'suspect' AND
+                   coalesce(reason ->> '$.code', '') <> 'one_way' FROM jobs"
+            }
+            Place::Questions => "SELECT id, asked, answered IS NULL FROM questions",
+            Place::Refunds => {
+                "SELECT id, created, state IN ('planned', 'sent', 'waiting', 'unresolved') OR watched = 1 FROM refunds"
+            }
+        }
+    }
+}
+
+/// What one small step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The last row that was looked at: the next step begins after it.
+    pub after: i64,
+    /// The first row whose words had to stay.
+    pub kept: Option<i64>,
+    /// Rows that were blanked.
+    pub blanked: usize,
+    /// Nothing older is left in this table.
+    pub is_end: bool,
+}
+
+impl View<'_> {
+    /// The row up to which a table is done for good.
+    pub fn people_done(&self, place: Place) -> Result<i64, Fault> {
+        let mut query = self.connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+        let text: Option<String> = query.query_row([name(place)], |row| row.get(0)).optional()?;
+        Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    /// The rows after a number that are old enough, at most so many: number, and whether its words must stay.
+    fn aged(&self, place: Place, after: i64, before: Wall, rows: u32) -> Result<(Vec<(i64, bool)>, bool), Fault> {
+        let mut query =
+            self.connection.prepare_cached(&format!("{} WHERE id > ?1 ORDER BY id LIMIT ?2", place.rows()))?;
+        let found = query.query_map((after, rows), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?)))?;
+        let found: Vec<(i64, i64, bool)> = found.collect::<Result<_, _>>()?;
+        let is_whole = u32::try_from(found.len()).is_ok_and(|count| count == rows);
+        let aged: Vec<(i64, bool)> =
+            found.iter().take_while(|(_, at, _)| *at < before.0).map(|(id, _, stays)| (*id, *stays)).collect();
+        let is_end = !is_whole || aged.len() < found.len();
+        Ok((aged, is_end))
+    }
+}
+
+fn name(place: Place) -> String {
+    format!("{DONE}.{}", place.word())
+}
+
+impl Tx<'_> {
+    /// Blanks the words of the rows after a number that were written before a moment, at most so many rows.
+    pub fn forget_people(&self, place: Place, after: i64, before: Wall, rows: u32) -> Result<Step, Fault> {
+        let (aged, is_end) = self.aged(place, after, before, rows)?;
+        let mut step = Step { after: aged.last().map_or(after, |(id, _)| *id), kept: None, blanked: 0, is_end };
+        for (id, stays) in aged {
+            if stays {
+                step.kept = step.kept.or(Some(id));
+            } else if self.forget(place, id)? {
+                step.blanked += 1;
+            }
+        }
+        Ok(step)
+    }
+
+    /// Notes that a table is done up to a row, and empties the write-ahead log after the commit.
+    pub fn people_are_done(&self, place: Place, upto: i64) -> Result<(), Fault> {
+        let sql =
+            "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.write(sql, (name(place), upto.to_string()))?;
+        self.fold_after();
+        Ok(())
+    }
+
+    fn forget(&self, place: Place, id: i64) -> Result<bool, Fault> {
+        match place {
+            Place::Attempts => self.forget_attempt(id),
+            Place::Inbox => {
+                let sql = "UPDATE inbox SET headers = '{}', body = x'' WHERE id = ?1 AND (headers <> '{}' OR length(body) > 0)";
+                Ok(self.write(sql, [id])? > 0)
+            }
+            Place::Orders => self.rewrite("orders", "snapshot", id, &blank_order),
+            Place::Jobs => {
+                Ok(self.rewrite("jobs", "body", id, &mask_all)? | self.rewrite("jobs", "reason", id, &mask_all)?)
+            }
+            Place::Questions => {
+                let args = self.rewrite("questions", "args", id, &mask_all)?;
+                Ok(args | self.remask("questions", "because", id)?)
+            }
+            Place::Refunds => {
+                let reason = self.rewrite("refunds", "reason", id, &mask_all)?;
+                Ok(reason | self.remask("refunds", "because", id)?)
+            }
+        }
+    }
+
+    /// A payment without its phone; a bot's description may name anybody. Its key stays bound to what was asked for.
+    fn forget_attempt(&self, id: i64) -> Result<bool, Fault> {
+        let sql = "UPDATE attempts SET phone = NULL, description = CASE WHEN bot IS NULL THEN description ELSE '' END
+                    WHERE id = ?1 AND (phone IS NOT NULL OR bot IS NOT NULL AND description <> '')";
+        let mut is_changed = self.write(sql, [id])? > 0;
+        let evidence = |value: &mut Value| {
+            if let Some(Value::String(detail)) = value.get_mut("detail") {
+                *detail = masked(detail);
+            }
+        };
+        is_changed |= self.rewrite("attempts", "evidence", id, &evidence)?;
+        is_changed |= self.rewrite("attempts", "reason", id, &mask_all)?;
+        if is_changed {
+            self.forget_keys(id)?;
+        }
+        Ok(is_changed)
+    }
+
+    fn forget_keys(&self, attempt: i64) -> Result<(), Fault> {
+        let mut query = self.connection.prepare_cached("SELECT key, content FROM keys WHERE attempt = ?1")?;
+        let bound = query.query_map([attempt], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let bound: Vec<(String, String)> = bound.collect::<Result<_, _>>()?;
+        for (key, content) in bound {
+            self.write("UPDATE keys SET content = ?2 WHERE key = ?1", (key, bare_content(&content)))?;
+        }
+        Ok(())
+    }
+
+    fn rewrite(&self, table: &str, column: &str, id: i64, change: &dyn Fn(&mut Value)) -> Result<bool, Fault> {
+        let Some(text) = self.word_of(table, column, id)? else { return Ok(false) };
+        // A row that is no JSON any more is a flaw that the check of the ledger tells; here it only keeps its words.
+        let Ok(mut value) = serde_json::from_str::<Value>(&text) else { return Ok(false) };
+        let before = value.clone();
+        change(&mut value);
+        if value == before {
+            return Ok(false);
+        }
+        self.write(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"), (id, value.to_string()))?;
+        Ok(true)
+    }
+
+    fn remask(&self, table: &str, column: &str, id: i64) -> Result<bool, Fault> {
+        let Some(text) = self.word_of(table, column, id)? else { return Ok(false) };
+        let bare = masked(&text);
+        if bare == text {
+            return Ok(false);
+        }
+        self.write(&format!("UPDATE {table} SET {column} = ?2 WHERE id = ?1"), (id, bare))?;
+        Ok(true)
+    }
+
+    fn word_of(&self, table: &str, column: &str, id: i64) -> Result<Option<String>, Fault> {
+        let sql = format!("SELECT {column} FROM {table} WHERE id = ?1");
+        Ok(self.connection.prepare_cached(&sql)?.query_row([id], |row| row.get(0))?)
+    }
+}
+
+/// Wishes of the guest go; what was sold, and for how much, stays.
+fn blank_order(value: &mut Value) {
+    let blank = |value: &mut Value| {
+        if let Some(Value::String(comment)) = value.get_mut("comment") {
+            comment.clear();
+        }
+    };
+    blank(value);
+    if let Some(Value::Array(lines)) = value.get_mut("lines") {
+        for line in lines {
+            blank(line);
+            if let Some(Value::String(name)) = line.get_mut("name") {
+                *name = masked(name);
+            }
+            line.get_mut("modifiers").into_iter().for_each(mask_all);
+        }
+    }
+}
+
+/// Masks every text, at any depth; wishes go.
+fn mask_all(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = masked(text),
+        Value::Array(items) => items.iter_mut().for_each(mask_all),
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                match member {
+                    Value::String(comment) if name == "comment" => comment.clear(),
+                    member => mask_all(member),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The content of a key without its people, as a hash: what was asked for is still told from anything else (H2).
+pub fn bare_content(content: &str) -> String {
+    use sha2::{Digest, Sha256};
+    const BARE: &str = "bare:";
+    if content.starts_with(BARE) {
+        return content.to_owned();
+    }
+    let bare = match serde_json::from_str::<Value>(content) {
+        Ok(Value::Object(mut members)) => {
+            members.remove("phone");
+            Value::Object(members).to_string()
+        }
+        // A bot's: sum, phone, description, order, lines. The number of a phone could be found by trying them all.
+        Ok(Value::Array(mut items)) => {
+            items.iter_mut().skip(1).take(2).for_each(|item| *item = Value::Null);
+            Value::Array(items).to_string()
+        }
+        Ok(_) | Err(_) => masked(content),
+    };
+    let hex: String = Sha256::digest(bare).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{BARE}{hex}")
+}
+
+/// An entry of the journal without phones in what people wrote; names, numbers and sums stay as they are.
+pub(in crate::ledger) fn unspoken(mut entry: Value) -> Value {
+    hush(&mut entry);
+    entry
+}
+
+fn hush(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                if WORDS.contains(&name.as_str()) { mask_all(member) } else { hush(member) }
+            }
+        }
+        // The places of a question: pairs of a name and its text.
+        Value::Array(items) => match &mut items[..] {
+            [Value::String(name), text] if WORDS.contains(&name.as_str()) => mask_all(text),
+            items => items.iter_mut().for_each(hush),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_journal_hears_no_phone_and_keeps_its_numbers() {
+        let entry = json!({ "state": "paid", "transaction": "77011234567", "because": "гость +7 701 123-45-67",
+            "evidence": { "amount": 100, "transaction": "87011234567", "detail": "Мария: 87011234567" },
+            "args": [["problem", "phone 77011234567"], ["handle", "77011234567"]] });
+        let told = json!({ "state": "paid", "transaction": "77011234567", "because": "гость +* *** ***-**-67",
+            "evidence": { "amount": 100, "transaction": "87011234567", "detail": "Мария: *********67" },
+            "args": [["problem", "phone *********67"], ["handle", "77011234567"]] });
+        assert_eq!(unspoken(entry), told);
+    }
+
+    #[test]
+    fn a_bare_content_tells_what_was_asked_for_from_anything_else() {
+        let content = |sum: i64, phone: &str| json!([sum, phone, "Доставка", null, null]).to_string();
+        let bare = bare_content(&content(5, "77011234567"));
+        assert_eq!(bare, bare_content(&content(5, "77019876543")), "the phone is forgotten");
+        assert_ne!(bare, bare_content(&content(6, "77011234567")));
+        assert_eq!(bare, bare_content(&bare));
+        let object = |phone: &str| bare_content(&json!({ "order_id": "5", "phone": phone }).to_string());
+        assert_eq!(object("77011234567"), object("+7 701 987 65 43"));
+        assert_ne!(object("1"), bare_content(&json!({ "order_id": "6" }).to_string()));
+    }
+}

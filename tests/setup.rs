@@ -294,7 +294,7 @@ fn a_way_in_by_ssh_has_a_key_of_its_own_and_tablets_a_pin() {
 }
 
 /// A real OpenSSH server with a key of ours, on a port of its own.
-struct Server(std::process::Child, u16);
+struct Server(std::process::Child);
 
 impl Server {
     /// `None`, and said so, where there is none on this machine.
@@ -327,7 +327,7 @@ impl Server {
         assert!(heard.is_some(), "the server does not start");
         // It goes on talking: somebody must listen, or it stands still.
         std::thread::spawn(move || lines.count());
-        Some(Server(child, port))
+        Some(Server(child))
     }
 }
 

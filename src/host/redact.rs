@@ -53,7 +53,8 @@ pub fn scrub(text: &str, words: &[String]) -> String {
 }
 
 fn line(line: &str) -> String {
-    blobs(&phones(&labels(&addresses(line))))
+    // Keys first: a run of digits inside one would break it into pieces that look like none.
+    phones(&blobs(&labels(&addresses(line))))
 }
 
 fn is_break(sign: char) -> bool {

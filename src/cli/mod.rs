@@ -105,7 +105,7 @@ enum Command {
         json: bool,
         /// Writes a text for support into this new file instead; asks where when no file is named.
         #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", conflicts_with = "json")]
-        bundle: Option<PathBuf>,
+        bundle: Option<String>,
     },
     /// Asks what the configuration needs, one question at a time, and writes it at the end; run it again to change something.
     #[command(
@@ -261,7 +261,8 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
         Command::Doctor { config, root, json, bundle } => {
-            let wish = doctor::Wish { config: &config, root: &root, as_json: json, bundle: bundle.as_deref() };
+            let wish =
+                doctor::Wish { config: &config, root: &root, as_json: json, bundle: bundle.as_deref().map(Path::new) };
             doctor::doctor(&wish, lang).await
         }
         Command::Setup { config, secrets, root } => {

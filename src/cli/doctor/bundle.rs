@@ -153,6 +153,11 @@ impl Doctor {
         let table: Option<Table> = text.parse().ok();
         let folder = path.parent().unwrap_or(Path::new(""));
         let shown = table.as_ref().map(|table| shown(table, folder, &mut bundle.words));
+        if shown.is_none() {
+            // Nobody can say what its texts are: none of them leaves the shop.
+            let quoted = text.split('"').skip(1).step_by(2).filter(|text| is_telling(text));
+            bundle.words.extend(quoted.map(str::to_owned));
+        }
         let rules = config.map(crate::daemon::rules);
         bundle.text.push_str(&format!("kassad {} support bundle\n", env!("CARGO_PKG_VERSION")));
         bundle.line(&format!("inside: {INSIDE}"));
@@ -287,14 +292,24 @@ fn text_of(key: &str, text: &str, folder: &Path, hidden: &mut Vec<String>) -> St
     if is_name || (!is_file && SHOWN.contains(&key)) {
         return format!("\"{}\"", redact(text));
     }
-    // Its pieces too: a command is logged word by word.
     hidden.push(text.to_owned());
-    hidden.extend(text.split_whitespace().filter(|piece| piece.chars().count() >= 8).map(str::to_owned));
+    // Its pieces too: a command is logged word by word, an address without its host.
+    let behind_host =
+        text.split_once("://").map_or(text, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    let pieces = behind_host.split(|sign: char| sign.is_whitespace() || "/?&=".contains(sign));
+    hidden.extend(pieces.map(str::to_owned));
+    hidden.retain(|piece| is_telling(piece));
     if key == "webhook_url" {
         let place = text.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next()).unwrap_or_default();
         return format!("{HIDDEN} at {}", redact(place.rsplit('@').next().unwrap_or_default()));
     }
     format!("{HIDDEN} ({} characters)", text.chars().count())
+}
+
+/// Whether a text is looked for everywhere: short plain words like `run` stand in honest lines too.
+fn is_telling(text: &str) -> bool {
+    let length = text.chars().count();
+    length >= 8 || (length >= 3 && !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
 }
 
 /// `aipay.key`: a short name with an end of letters.

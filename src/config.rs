@@ -4,8 +4,9 @@
 
 use crate::drivers::{BadSetup, Build, KINDS, Key, Kind, NoVault, Setup, Takes, Value, Vault};
 use crate::host::clock::Clock;
-use crate::host::secret::{BadSecret, Secret};
+use crate::host::secret::{BadSecret, Secret, read_private};
 use crate::transport::address::Address;
+use crate::transport::ssh_key;
 use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -328,7 +329,42 @@ impl Config {
             }
         }
         faults.extend(faults_of_pin);
+        faults.extend(self.tunnel_key());
         (faults, missing)
+    }
+
+    /// Every file that holds a secret, by the order of the sections.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let printers = self.printers.iter().map(|printer| &printer.device);
+        let pos = self.pos.iter().map(|pos| &pos.device);
+        let register = self.fiscal.iter().filter_map(|fiscal| fiscal.device.as_ref());
+        let devices = self.terminals.iter().chain(&self.clouds).chain(pos).chain(register).chain(printers);
+        let mut files: Vec<PathBuf> =
+            devices.flat_map(|device| device.secret_files.values().flatten().cloned()).collect();
+        for bot in &self.bots {
+            files.push(bot.api_key_file.clone());
+            files.extend(bot.webhook.iter().map(|webhook| webhook.secret_file.clone()));
+        }
+        files.extend(self.listen.pin_file.iter().map(|(file, _)| file.clone()));
+        if let tunnel::TunnelKind::Ssh(ssh) = &self.tunnel.kind {
+            files.push(ssh.key_file.clone());
+        }
+        files
+    }
+
+    /// What is wrong with the private key of an SSH tunnel.
+    pub fn tunnel_key(&self) -> Option<Fault> {
+        let tunnel::TunnelKind::Ssh(ssh) = &self.tunnel.kind else { return None };
+        let (problem, cure) = match read_private(&ssh.key_file, KEY_BYTES_MAX) {
+            Ok(text) if ssh_key::public_of(&Secret::new(text.as_str())).is_some() => return None,
+            Ok(_) => (
+                format!("{} is no OpenSSH private key without a passphrase", ssh.key_file.display()),
+                "`kassad setup` makes one".to_owned(),
+            ),
+            Err(cause @ (BadSecret::Open { .. } | BadSecret::Foreign { .. })) => (cause.to_string(), cause.cure()),
+            Err(cause) => (cause.to_string(), "`kassad setup` makes one".to_owned()),
+        };
+        Some(Fault { line: self.tunnel.line, key: "tunnel.key_file".to_owned(), problem, cure })
     }
 
     /// Reads the PIN that devices of the LAN sign in with; `None` where only this machine may use the page.
@@ -364,6 +400,9 @@ impl Config {
         Ok((key, secret))
     }
 }
+
+/// The longest private key that is read, in bytes.
+const KEY_BYTES_MAX: u64 = 16 * 1024;
 
 /// The word that every sandbox partner takes, as the installed unit falls back to.
 const SANDBOX_WORD: &str = "sandbox";
@@ -409,7 +448,7 @@ fn read_secret(file: &Path, line: usize, key: &str) -> Result<Secret, Fault> {
 }
 
 /// Why a PIN is none, or is among the first that anybody tries.
-fn weakness(pin: &str) -> Option<&'static str> {
+pub(crate) fn weakness(pin: &str) -> Option<&'static str> {
     let digits = pin.as_bytes();
     if !PIN_DIGITS.contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
         return Some("the PIN must be 4 to 8 digits");
@@ -977,6 +1016,8 @@ impl<'a> Section<'a> {
 fn refuse_unknown_sections(root: &DeTable<'_>, source: &mut Source<'_>) {
     for key in root.keys() {
         let (name, line) = (key.get_ref().as_ref(), source.line(key.span()));
+        // TOML knows a key without a letter; a fault without a name would point nowhere.
+        let name = if name.is_empty() { "\"\"" } else { name };
         if SECTIONS_LATER.contains(&name) {
             source.fault(line, name, "this section is not in this version", "take it out; it comes in a later one");
         } else if !SECTIONS.contains(&name) {

@@ -32,7 +32,7 @@
 //! | [`daemon`] | wiring, supervision and the stop; the only file that spawns |
 //! | [`config`] | the TOML as types; every fault has a line, a key and a cure |
 //! | [`i18n`] | every sentence for people, in Kazakh, Russian and English |
-//! | [`host`] | the machine: clocks, chance, secrets, tasks, the lock of the ledger, the log, systemd |
+//! | [`host`] | the machine: clocks, chance, secrets, what hides them and people in a text (`redact`), tasks, the lock of the ledger, the log, systemd |
 //! | [`sandbox`] | AiPay, Poster, Webkassa, a Kaspi terminal, a ZVT terminal, printers and displays as real servers and lines, the machine's own `sshd`, and roads that go silent; used by the demo, by integrators and by the tests |
 //!
 //! # One payment, straight through

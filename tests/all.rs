@@ -1,5 +1,6 @@
 //! All tests in one binary: on two cores linking costs more than running. One module per kind of proof (style: tests).
 mod balance;
+mod bundle;
 mod clock;
 mod config;
 mod counter;
@@ -10,6 +11,7 @@ mod displays;
 mod doctor;
 mod exchanges;
 mod fiscal;
+mod fuzz;
 mod hostile;
 mod ledger;
 mod letters;

@@ -143,6 +143,41 @@ fn the_rest_of_the_example_is_right_once_it_is_uncommented() {
     assert_eq!(config.displays[0].device.keys["columns"], Value::Number(20));
 }
 
+/// What stands behind "# " for keys that exclude each other is not uncommented above: the sections of the tunnels are files of their own.
+#[test]
+fn every_example_of_a_tunnel_is_a_section_as_it_stands() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples/tunnel");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "toml"));
+    paths.sort();
+    let names: Vec<&str> = paths.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["chisel", "cloudflared", "frpc", "ngrok", "none", "rathole", "ssh"]);
+    for path in &paths {
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.starts_with("# ") && text.lines().all(|line| line.chars().count() <= 280), "{}", path.display());
+        let config = Config::parse(&text, Path::new("/etc/kassad")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        let tunnel = config.tunnel;
+        let expected = match path.file_stem().unwrap().to_str().unwrap() {
+            "none" => "none",
+            "ssh" => "ssh",
+            _ => "command",
+        };
+        assert_eq!(tunnel.word(), expected, "{}", path.display());
+        assert_eq!(tunnel.public_url.is_some(), expected != "none", "{}", path.display());
+        // The files that an example speaks of are there.
+        for word in text
+            .split('`')
+            .filter(|word| word.ends_with(".snippet") || ["Caddyfile", "nginx.conf", "ngrok.yml"].contains(word))
+        {
+            assert!(folder.join(word).exists(), "{}: {word}", path.display());
+        }
+        // The program that setup offers is the program of the example.
+        if let kassad::config::tunnel::TunnelKind::Command(tunnel) = tunnel.kind {
+            assert!(tunnel.command.iter().any(|word| word.contains(path.file_stem().unwrap().to_str().unwrap())));
+        }
+    }
+}
+
 fn good(name: &str) -> Config {
     let text = std::fs::read_to_string(folder("good").join(name)).unwrap();
     Config::parse_with(&text, Path::new("/etc/kassad"), KINDS).unwrap_or_else(|faults| panic!("{faults:#?}"))
@@ -212,6 +247,7 @@ fn every_credential_of_the_example_has_its_line_in_the_unit() {
         .filter_map(|line| line.split('"').nth(1))
         .collect();
     assert_eq!(names.len(), 5);
+    let names: Vec<&str> = names.into_iter().chain(["tunnel.key", "counter.pin"]).collect();
     for name in names {
         assert!(unit.contains(&format!("\nLoadCredential={name}:/etc/kassad/{name}\n")), "{name}");
         assert!(unit.contains(&format!("\nSetCredential={name}:")), "{name}");

@@ -4,9 +4,11 @@
 
 use crate::shop::Counter;
 use kassad::host::clock::Clock;
+use kassad::host::ids::Ids;
 use kassad::host::secret::write_private;
 use kassad::sandbox::plugs::{CH340, Cable, FTDI, Model, Plugs, TM_T20, socket_link};
 use kassad::transport::discover::Bus;
+use kassad::transport::ssh_key;
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -15,10 +17,10 @@ use std::process::Command;
 const TEN_MINUTES_MS: i64 = 600_000;
 
 /// What a command said and how it ended.
-struct Ran {
-    exit: i32,
-    out: String,
-    json: Value,
+pub struct Ran {
+    pub exit: i32,
+    pub out: String,
+    pub json: Value,
 }
 
 impl Ran {
@@ -37,7 +39,7 @@ impl Ran {
     }
 }
 
-async fn run(words: &[&str]) -> Ran {
+pub async fn run(words: &[&str]) -> Ran {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     let ran = tokio::task::spawn_blocking(move || Command::new(env!("CARGO_BIN_EXE_kassad")).args(words).output());
     let ran = ran.await.unwrap().unwrap();
@@ -47,14 +49,14 @@ async fn run(words: &[&str]) -> Ran {
 }
 
 /// A shop whose clock shows the machine's time, and its configuration as a file; `more` is added to it, `change` done to it.
-async fn shop(ahead_ms: i64) -> Counter {
+pub async fn shop(ahead_ms: i64) -> Counter {
     let shop = Counter::open().await;
     let now = Clock::machine().wall();
     shop.clock.jump(now.plus_ms(ahead_ms));
     shop
 }
 
-fn file(shop: &Counter, change: impl Fn(String) -> String) -> String {
+pub fn file(shop: &Counter, change: impl Fn(String) -> String) -> String {
     let path = shop.folder.path().join("kassad.toml");
     let _written = shop.config();
     let text = std::fs::read_to_string(&path).unwrap();
@@ -109,6 +111,7 @@ async fn a_shop_in_order_is_green_and_one_without_its_display_is_yellow() {
         "pos.poster",
         "questions",
         "clock",
+        "tunnel",
     ] {
         assert!(ran.about(about).iter().any(|(level, _)| level == "green"), "{about}: {}", ran.out);
     }
@@ -327,6 +330,63 @@ async fn printers_on_the_lan_are_told_on_demand_and_nobody_is_called_without() {
     for word in ["127.77.9.7", "00:26:ab:00:00:0a — printer", "address = \"tcp://127.77.9.7:9100\""] {
         assert!(ran.out.contains(word), "{word}: {}", ran.out);
     }
+}
+
+/// The way in, as it is for this shop's configuration with another `[tunnel]`.
+async fn way_in(shop: &Counter, section: &str) -> Ran {
+    let config = file(shop, |text| text.replace("[tunnel]\nkind = \"none\"\n", &format!("[tunnel]\n{section}\n")));
+    doctor(&config, shop.folder.path()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f11_the_way_in_is_proven_by_a_question_that_comes_back() {
+    let mut shop = shop(-TEN_MINUTES_MS).await;
+    let level = |ran: &Ran, about: &str, level: &str, word: &str| {
+        let told = ran.about(about);
+        assert!(told.len() == 1 && told[0].0 == level && told[0].1.contains(word), "{about}: {told:?} of {}", ran.out);
+    };
+    let ran = way_in(&shop, "kind = \"none\"").await;
+    level(&ran, "tunnel", "green", "slower and complete");
+    assert!(ran.about("tunnel.probe").is_empty());
+    let through = |url: &str| format!("kind = \"none\"\npublic_url = \"{url}\"");
+    let own = format!("http://{}", shop.public());
+    let ran = way_in(&shop, &through(&own)).await;
+    level(&ran, "tunnel.probe", "green", &own);
+    level(&ran, "webhook.aipay", "green", &format!("{own}/webhooks/aipay"));
+    // The same house, another door: a server that answers, but is not we.
+    let other = shop.shop.world.aipay_base().trim_end_matches("/v1").to_owned();
+    level(&way_in(&shop, &through(&other)).await, "tunnel.probe", "yellow", "Somebody else's server");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ran = way_in(&shop, &through(&format!("http://{free}"))).await;
+    level(&ran, "tunnel.probe", "yellow", "port 443 is open");
+    // What answers there speaks no TLS; an address of ours without it is said too.
+    let ran = way_in(&shop, &through(&format!("https://{}", shop.public()))).await;
+    level(&ran, "tunnel.probe", "yellow", "");
+    let section = format!("kind = \"command\"\ncommand = [\"no-such-program\", \"word\"]\npublic_url = \"{own}\"");
+    let ran = way_in(&shop, &section).await;
+    level(&ran, "tunnel.command", "red", "whole path");
+    assert!(!ran.out.contains("word\""), "{}", ran.out);
+    level(&way_in(&shop, &section.replace("no-such-program", "sh")).await, "tunnel.command", "green", "sh");
+    // A key that others may read, one that is none, and a good one.
+    let key = shop.folder.path().join("tunnel.key");
+    let section = format!(
+        "kind = \"ssh\"\naddress = \"ssh://kassad@127.0.0.1:1\"\nkey_file = \"tunnel.key\"\nforward = \"/run/kassad/shop.sock\"\n\
+         host_keys = [\"SHA256:Nd9iuSQJVn0RAbKJZW8ixHa+dqaF0Fsx5q0IGxkbMXo\"]\npublic_url = \"{own}\""
+    );
+    level(&way_in(&shop, &section).await, "tunnel.key_file", "red", "kassad setup");
+    write_private(&key, "no key").unwrap();
+    level(&way_in(&shop, &section).await, "tunnel.key_file", "red", "kassad setup");
+    write_private(&key, ssh_key::make(&Ids::machine(), "x").unwrap().private.expose()).unwrap();
+    let ran = way_in(&shop, &section).await;
+    level(&ran, "tunnel.key_file", "green", "tunnel.key");
+    level(&ran, "tunnel.host_keys", "green", "SHA256:Nd9i");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    level(&way_in(&shop, &section).await, "tunnel.key_file", "red", "chmod 600");
+    // Without the daemon nobody knows whose answer would come back.
+    let section = through(&own);
+    let config = file(&shop, |text| text.replace("[tunnel]\nkind = \"none\"\n", &format!("[tunnel]\n{section}\n")));
+    shop.stop().await;
+    level(&doctor(&config, shop.folder.path()).await, "tunnel.probe", "unknown", "not looked at");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

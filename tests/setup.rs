@@ -3,12 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use kassad::config::Config;
+use kassad::config::tunnel::{Forward, TunnelKind};
 use kassad::domain::fiscal::Vat;
 use kassad::domain::order::Tender;
 use kassad::drivers::Value;
 use kassad::flows::Issuer;
+use kassad::host::ids::Ids;
+use kassad::host::secret::{Secret, write_private};
 use kassad::sandbox::plugs::{Cable, Plugs, TM_T20};
 use kassad::transport::discover::Bus;
+use kassad::transport::ssh_key;
 use rustix::termios::{InputModes, LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -105,6 +109,9 @@ const FIRST: &[&str] = &[
     "+7 700 000 00 00",
     "yes",
     "",
+    // no way in, no tablets
+    "",
+    "",
     "",
 ];
 
@@ -194,7 +201,7 @@ fn another_kind_takes_the_keys_of_the_old_one_away_and_a_new_name_reaches_everyb
     let answers = [
         &["", "", "", "no", "no", "", "", "", "", "", "", "", "", "", "", "", ""][..],
         &["", "till", "", "", "", "", ""],
-        &["3", "", ""],
+        &["3", "", "", "", ""],
     ]
     .concat();
     let ran = talk(folder.path(), &[], &answers);
@@ -216,7 +223,7 @@ fn what_is_plugged_in_is_offered_by_its_number_and_secrets_go_where_they_are_tol
     plugs.plug(Bus::Usb, "lp0", "1-4", TM_T20, &node).unwrap();
     let secrets = tempfile::tempdir().unwrap();
     let answers =
-        ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", "", ""];
+        ["", "", "", "no", "yes", "", "", "a", "b", "no", "no", "yes", "", "1", "", "", "-", "no", "3", "", "", "", ""];
     let ran = talk(folder.path(), &["--secrets", secrets.path().to_str().unwrap()], &answers);
     assert_eq!(ran.exit, 0, "{}", ran.out);
     let config = Config::read(&folder.path().join("kassad.toml")).unwrap();
@@ -233,6 +240,160 @@ fn a_file_that_is_no_toml_is_left_alone() {
     let ran = talk(folder.path(), &[], FIRST);
     assert_eq!(ran.exit, 2, "{}", ran.out);
     assert_eq!(files(folder.path())["kassad.toml"], "[shop\n");
+}
+
+/// The answers up to the way in.
+fn until_the_way_in() -> Vec<&'static str> {
+    FIRST[..FIRST.len() - 3].to_vec()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+const BY_HAND: &str = "SHA256:Nd9iuSQJVn0RAbKJZW8ixHa+dqaF0Fsx5q0IGxkbMXo";
+
+#[test]
+fn a_way_in_by_ssh_has_a_key_of_its_own_and_tablets_a_pin() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens there any more: the server's key comes from the server's own screen.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = format!("ssh://kassad@{free}");
+    let more = ["2", "203.0.113.7", &address, "", "nonsense", BY_HAND, "", "yes", "1234", "", ""];
+    let ran = talk(folder.path(), &[], &[&until_the_way_in()[..], &more].concat());
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let config = Config::read(&folder.path().join("kassad.toml")).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let TunnelKind::Ssh(ssh) = &config.tunnel.kind else { panic!("{:?}", config.tunnel) };
+    assert_eq!((ssh.user.as_str(), ssh.port), ("kassad", free.port()));
+    assert_eq!(ssh.forward, Forward::Socket("/run/kassad/shop.sock".to_owned()));
+    assert_eq!(ssh.host_keys, [BY_HAND]);
+    let key = folder.path().join("tunnel.key");
+    assert_eq!((ssh.key_file.as_path(), mode(&key)), (key.as_path(), 0o600));
+    let public = ssh_key::public_of(&Secret::new(std::fs::read_to_string(&key).unwrap())).unwrap();
+    assert!(ran.out.contains(&format!("\nrestrict,port-forwarding {public}\n")), "{}", ran.out);
+    for told in
+        ["ACCOUNT@HOST", "could not be seen", "no host key", "https://kassa.example.kz/webhooks/aipay", "tried first"]
+    {
+        assert!(ran.out.contains(told), "{told}: {}", ran.out);
+    }
+    // The PIN is the one that was shown, and nowhere else.
+    let pin = std::fs::read_to_string(folder.path().join("counter.pin")).unwrap();
+    assert_eq!((pin.trim().len(), mode(&folder.path().join("counter.pin"))), (6, 0o600));
+    assert!(ran.out.contains(&format!("[{}]", pin.trim())), "{}", ran.out);
+    assert_eq!(config.listen.local.to_string(), "0.0.0.0:8780");
+    assert!(!files(folder.path())["kassad.toml"].contains(pin.trim()));
+    assert_eq!(config.look_at_secrets(), (vec![], vec![]));
+    // Again with Enter: the same key, the same PIN, the same file.
+    let before = files(folder.path());
+    let ran = talk(folder.path(), &[], &vec![""; 60]);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let after = files(folder.path());
+    for name in ["tunnel.key", "counter.pin", "kassad.toml"] {
+        assert_eq!(after[name], before[name], "{name}: {}", ran.out);
+    }
+}
+
+/// A real OpenSSH server with a key of ours, on a port of its own.
+struct Server(std::process::Child);
+
+impl Server {
+    /// `None`, and said so, where there is none on this machine.
+    fn open(folder: &Path, port: u16, private: &Secret) -> Option<Server> {
+        let program = Path::new("/usr/sbin/sshd");
+        if !program.exists() {
+            let told = "NOT RUN: the key of a real server, because there is no /usr/sbin/sshd (apt-get install openssh-server)\n";
+            std::io::stderr().write_all(told.as_bytes()).unwrap();
+            assert!(!std::env::var("KASSAD_REQUIRE").is_ok_and(|all| all.contains("sshd")), "{told}");
+            return None;
+        }
+        let _made = std::fs::create_dir_all("/run/sshd").is_ok();
+        let key = folder.join("host_key");
+        write_private(&key, private.expose()).unwrap();
+        let config = folder.join("sshd_config");
+        let text = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nUsePAM no\nStrictModes no\n",
+            key.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut child = Command::new(program)
+            .args(["-D", "-e", "-f", config.to_str().unwrap()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut lines = std::io::BufRead::lines(said).map_while(Result::ok);
+        let heard = lines.find(|line| line.contains("Server listening"));
+        assert!(heard.is_some(), "the server does not start");
+        // It goes on talking: somebody must listen, or it stands still.
+        std::thread::spawn(move || lines.count());
+        Some(Server(child))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _killed = self.0.kill().is_ok();
+        let _gone = self.0.wait().is_ok();
+    }
+}
+
+#[test]
+fn the_servers_key_is_believed_by_a_person_only_and_another_one_is_said_loudly() {
+    let (folder, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (key, other) = (ssh_key::make(&Ids::machine(), "").unwrap(), ssh_key::make(&Ids::machine(), "").unwrap());
+    let address = format!("ssh://kassad@127.0.0.1:{port}");
+    let keys = |folder: &Path| match Config::read(&folder.join("kassad.toml")).unwrap().tunnel.kind {
+        TunnelKind::Ssh(ssh) => ssh.host_keys,
+        TunnelKind::None | TunnelKind::Command(_) => panic!("no ssh"),
+    };
+    let Some(server) = Server::open(place.path(), port, &key.private) else { return };
+    // Enter is no belief, and neither is a slip of the finger; the word is.
+    let answers = ["2", &address, "127.0.0.1:8790", "y", BY_HAND, "", "", ""];
+    let ran = talk(folder.path(), &[], &[&until_the_way_in()[..], &answers].concat());
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let shown = ssh_key::fingerprint(&key.public);
+    assert!(
+        ran.out.contains(&format!("showed this key: {shown}")) && ran.out.contains("is not believed"),
+        "{}",
+        ran.out
+    );
+    assert!(ran.out.contains("restrict,port-forwarding,permitlisten=\"127.0.0.1:8790\" ssh-ed25519 "), "{}", ran.out);
+    assert_eq!(keys(folder.path()), [BY_HAND]);
+    std::fs::remove_file(folder.path().join("kassad.toml")).unwrap();
+    let answers = ["2", &address, "", "yes", "", "", ""];
+    let ran = talk(folder.path(), &[], &[&until_the_way_in()[..], &answers].concat());
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    assert_eq!(keys(folder.path()), [key.public.trim()]);
+    // The same again is quiet.
+    let ran = talk(folder.path(), &[], &vec![""; 60]);
+    assert!(ran.exit == 0 && ran.out.contains(&format!("showed the pinned key: {shown}")), "{}", ran.out);
+    drop(server);
+    // Another server at the same place.
+    let _server = Server::open(place.path(), port, &other.private).unwrap();
+    let ran = talk(folder.path(), &[], &vec![""; 60]);
+    assert_eq!(ran.exit, 0, "{}", ran.out);
+    let told = format!("ANOTHER key: {}", ssh_key::fingerprint(&other.public));
+    assert!(ran.out.contains("ATTENTION") && ran.out.contains(&told), "{}", ran.out);
+    assert_eq!(keys(folder.path()), [key.public.trim()], "what is pinned stays");
+}
+
+#[test]
+fn a_tunnel_program_is_chosen_from_ready_ones_and_what_somebody_wrote_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = ["3", "3", "https://kassa.example.kz", "", ""];
+    let ran = talk(folder.path(), &[], &[&until_the_way_in()[..], &answers].concat());
+    assert!(ran.exit == 0 && ran.out.contains("config/examples/tunnel/frpc.toml"), "{}", ran.out);
+    let tunnel = Config::read(&folder.path().join("kassad.toml")).unwrap().tunnel;
+    let TunnelKind::Command(command) = tunnel.kind else { panic!("{tunnel:?}") };
+    assert_eq!(command.command, ["frpc", "-c", "/etc/kassad/frpc.toml"]);
+    // The same kind again keeps what somebody wrote.
+    let path = folder.path().join("kassad.toml");
+    let text = std::fs::read_to_string(&path).unwrap().replace("/etc/kassad/frpc.toml", "/etc/frpc.toml");
+    std::fs::write(&path, text).unwrap();
+    assert_eq!(talk(folder.path(), &[], &vec![""; 60]).exit, 0);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("/etc/frpc.toml"));
 }
 
 /// A person at a terminal, who types when asked.

@@ -3,6 +3,7 @@
 
 use super::devices::{cure, outside};
 use super::say;
+use super::setup::Talk;
 use crate::config::{self, Config, Device};
 use crate::domain::order::Tender;
 use crate::domain::outcome::Outcome;
@@ -22,6 +23,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+
+mod bundle;
+mod tunnel;
 
 /// Free space under which new payments will soon stop, and under which somebody should look, in MB.
 const SPACE_MB: (u64, u64) = (64, 512);
@@ -56,17 +60,39 @@ struct Doctor {
     checks: Vec<Check>,
 }
 
-pub(super) async fn doctor(config: &Path, root: &Path, lang: Lang, as_json: bool) -> ExitCode {
-    let mut doctor = Doctor { lang, root: root.to_owned(), checks: Vec::new() };
-    if let Some(config) = doctor.configuration(config) {
-        doctor.terminals(&config);
-        doctor.nodes(&config);
-        doctor.receipts(&config);
+/// What is looked at, and how it is told.
+pub(super) struct Wish<'w> {
+    /// The configuration of the daemon.
+    pub(super) config: &'w Path,
+    /// The machine.
+    pub(super) root: &'w Path,
+    /// As JSON.
+    pub(super) as_json: bool,
+    /// Where the bundle goes, if one is wanted; asked for where the path is empty.
+    pub(super) bundle: Option<&'w Path>,
+}
+
+pub(super) async fn doctor(wish: &Wish<'_>, lang: Lang) -> ExitCode {
+    let mut doctor = Doctor { lang, root: wish.root.to_owned(), checks: Vec::new() };
+    let config = doctor.configuration(wish.config);
+    if let Some(config) = &config {
+        doctor.terminals(config);
+        doctor.nodes(config);
+        doctor.receipts(config);
         doctor.ledger(&config.ledger);
-        doctor.daemon(&config).await;
+        doctor.daemon(config).await;
+        doctor.tunnel(config).await;
         doctor.clock(newest_wall(&config.ledger).ok().flatten(), Clock::machine().wall());
     }
-    doctor.told(as_json)
+    match wish.bundle {
+        Some(to) => doctor.bundled(wish.config, config.as_ref(), to).await,
+        None => doctor.told(wish.as_json),
+    }
+}
+
+/// The address of the local listener for us, who are on the same machine.
+fn local_url(config: &Config) -> String {
+    format!("http://{}", config.listen.local_here())
 }
 
 impl Level {
@@ -126,6 +152,31 @@ impl Doctor {
         }
         say(&sentence(self.lang, &format!("doctor.{word}"), &[]));
         ExitCode::from(exit)
+    }
+
+    /// Writes the bundle and tells what is in it.
+    async fn bundled(&self, path: &Path, config: Option<&Config>, to: &Path) -> ExitCode {
+        let usual = "kassad-support.txt";
+        let asked = match to.as_os_str().is_empty() {
+            false => Ok(to.to_owned()),
+            true => {
+                let mut talk = Talk::new(self.lang);
+                let question = talk.word("bundle.where", "");
+                talk.ask(&question, usual).map(PathBuf::from)
+            }
+        };
+        let Ok(to) = asked else { return ExitCode::FAILURE };
+        let text = self.bundle(path, config).await;
+        let tell = |code: &str, detail: &str| say(&sentence(self.lang, code, &[("detail", detail)]));
+        if let Err(cause) = bundle::put(&to, &text) {
+            tell("bundle.unwritten", &format!("{}: {cause}", to.display()));
+            return ExitCode::from(2);
+        }
+        tell("bundle.written", &format!("{} ({} kB)", to.display(), text.len().div_ceil(1024)));
+        let [inside, outside] = bundle::contents();
+        tell("bundle.inside", inside);
+        tell("bundle.outside", outside);
+        ExitCode::SUCCESS
     }
 
     /// The configuration and its secrets; without a configuration there is nothing more to look at.
@@ -301,7 +352,7 @@ impl Doctor {
             let level = match (state.as_str(), role.as_str()) {
                 ("up" | "busy", _) => Level::Green,
                 ("unknown", _) => Level::Unknown,
-                ("down", "display" | "bot") => Level::Yellow,
+                ("down", "display" | "bot" | "tunnel") => Level::Yellow,
                 ("down", _) => Level::Red,
                 _ => Level::Yellow,
             };
@@ -330,8 +381,7 @@ impl Doctor {
     }
 
     async fn status(&self, config: &Config) -> Result<Json, String> {
-        let web = Web::open(&format!("http://{}", config.listen.local_here()), &Trust::Roots)
-            .map_err(|cause| cause.to_string())?;
+        let web = Web::open(&local_url(config), &Trust::Roots).map_err(|cause| cause.to_string())?;
         let request = Request::get("/api/v1/status").query("lang", self.lang.word());
         let answer = web.send(&request, Limits::LIST).await.map_err(|loss| match loss {
             Loss::NotSent(cause) | Loss::Unknown(cause) => cause.to_string(),

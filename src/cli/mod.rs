@@ -95,7 +95,9 @@ enum Command {
         ledger: Option<String>,
     },
     /// Looks the whole shop over, changes nothing, and says the cure of what is wrong. Exit status: 0 green, 1 yellow, 2 red.
-    #[command(after_help = "Example: sudo kassad doctor --lang en")]
+    #[command(
+        after_help = "Examples: sudo kassad doctor --lang en\n          sudo kassad doctor --bundle /tmp/shop.txt   a text for support, without secrets and without guests"
+    )]
     Doctor {
         /// The configuration of the daemon.
         #[arg(long, default_value = CONFIG)]
@@ -106,6 +108,9 @@ enum Command {
         /// Prints JSON.
         #[arg(long)]
         json: bool,
+        /// Writes a text for support into this new file instead; asks where when no file is named.
+        #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", conflicts_with = "json")]
+        bundle: Option<String>,
     },
     /// Asks what the configuration needs, one question at a time, and writes it at the end; run it again to change something.
     #[command(
@@ -287,7 +292,11 @@ async fn dispatch(command: Command, lang: Lang) -> ExitCode {
         Command::Child(program) => become_program(&program),
         Command::Sandbox { config } => sandbox::sandbox(config.as_deref()).await,
         Command::Check { config, ledger } => check::check(&config, ledger.as_deref()),
-        Command::Doctor { config, root, json } => doctor::doctor(&config, &root, lang, json).await,
+        Command::Doctor { config, root, json, bundle } => {
+            let wish =
+                doctor::Wish { config: &config, root: &root, as_json: json, bundle: bundle.as_deref().map(Path::new) };
+            doctor::doctor(&wish, lang).await
+        }
         Command::Setup { config, secrets, root } => {
             let at = setup::Where { config: &config, secrets: secrets.as_deref(), root: &root };
             setup::setup(&at, lang).await
@@ -348,6 +357,8 @@ mod tests {
             &["check", "--ledger", "ledger.db"],
             &["queue", "retry", "17"],
             &["doctor", "--config", "x", "--json"],
+            &["doctor", "--bundle"],
+            &["doctor", "--bundle", "/tmp/shop.txt"],
             &["setup", "--config", "x", "--secrets", "/run/keys"],
             &["devices", "--json", "--root", "/host"],
             &["print-test", "--printer", "receipt", "--keep", "3"],

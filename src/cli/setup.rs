@@ -14,11 +14,14 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use talk::{Stopped, Talk};
+use talk::Stopped;
 use toml::Value;
 
 mod draft;
 mod talk;
+mod tunnel;
+
+pub(super) use talk::Talk;
 
 /// What an address or a name usually is, by family and kind, where nothing stands there yet.
 const USUAL: &[(&str, &str, &str)] = &[
@@ -99,7 +102,7 @@ pub(super) async fn setup(at: &Where<'_>, lang: Lang) -> ExitCode {
         secrets: Vec::new(),
         found: found(at.root).await,
     };
-    match setup.talk_through() {
+    match setup.talk_through().await {
         Ok(true) => setup.write(!text.is_empty()),
         Ok(false) => {
             setup.talk.tell("setup.nothing", "");
@@ -156,7 +159,7 @@ impl Setup<'_> {
     }
 
     /// All questions; whether the answers shall be written.
-    fn talk_through(&mut self) -> Result<bool, Stopped> {
+    async fn talk_through(&mut self) -> Result<bool, Stopped> {
         self.talk.tell("setup.hello", "");
         self.heading("shop");
         for (key, usual) in [("name", "Касса"), ("timezone", "Asia/Almaty"), ("business_day_ends", "06:00")] {
@@ -175,6 +178,8 @@ impl Setup<'_> {
         self.several("printer")?;
         self.heading("fiscal");
         self.fiscal()?;
+        self.way_in().await?;
+        self.page()?;
         self.confirm()
     }
 

@@ -5,6 +5,7 @@ pub mod floor;
 pub mod ids;
 pub mod lock;
 pub mod logging;
+pub mod redact;
 pub mod secret;
 pub mod systemd;
 pub mod tasks;

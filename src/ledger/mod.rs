@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub mod attempts;
+pub mod census;
 pub mod fiscal;
 #[cfg(debug_assertions)]
 pub mod halt;

@@ -163,7 +163,9 @@ impl Address {
 fn tcp(rest: &str, shown: String) -> Result<Address, BadAddress> {
     let (host, port) = rest.trim_end_matches('/').rsplit_once(':').ok_or_else(|| BadAddress::Port(shown.clone()))?;
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    if host.is_empty() || bare.unwrap_or(host).contains(['/', '@', '[', ']']) || (bare.is_none() && host.contains(':'))
+    if bare.unwrap_or(host).is_empty()
+        || bare.unwrap_or(host).contains(['/', '@', '[', ']'])
+        || (bare.is_none() && host.contains(':'))
     {
         return Err(BadAddress::Host(shown));
     }
@@ -352,6 +354,7 @@ mod tests {
             ("tcp://10.0.0.7:0", "9100"),
             ("tcp://:9100", "names no host"),
             ("tcp://::1:9100", "names no host"),
+            ("tcp://[]:9100", "names no host"),
             ("usb:lp0", "kassad devices"),
             ("serial:ttyUSB0", "kassad devices"),
             ("serial:/dev/ttyUSB0?speed=9600", "baud="),

@@ -8,6 +8,7 @@ pub mod permit;
 mod port;
 mod serial;
 pub mod ssh;
+pub mod ssh_key;
 mod tcp;
 mod usb;
 pub mod web;

@@ -24,7 +24,7 @@ const NAMED: [(&str, &[(&str, &str)]); 3] = [
 pub(super) struct Place(pub(super) &'static str, pub(super) Option<usize>);
 
 /// The configuration in the making.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Draft(Table);
 
 impl Draft {
@@ -76,6 +76,13 @@ impl Draft {
     pub(super) fn unset(&mut self, place: Place, key: &str) {
         if let Some(entry) = self.entry_mut(place) {
             entry.remove(key);
+        }
+    }
+
+    /// The same, where the section is there at all.
+    pub(super) fn unset_known(&mut self, place: Place, key: &str) {
+        if self.entry(place).is_some() {
+            self.unset(place, key);
         }
     }
 

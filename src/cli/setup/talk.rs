@@ -14,21 +14,21 @@ const YES: [&str; 7] = ["y", "yes", "д", "да", "и", "иә", "1"];
 const NO: [&str; 6] = ["n", "no", "н", "нет", "ж", "жоқ"];
 
 /// The answers ended before the questions did: nothing is to be written.
-pub(super) struct Stopped;
+pub(in crate::cli) struct Stopped;
 
 /// Who is asked.
-pub(super) struct Talk {
+pub(in crate::cli) struct Talk {
     input: StdinLock<'static>,
     pub(super) lang: Lang,
 }
 
 impl Talk {
-    pub(super) fn new(lang: Lang) -> Talk {
+    pub(in crate::cli) fn new(lang: Lang) -> Talk {
         Talk { input: stdin().lock(), lang }
     }
 
     /// The sentence of a code.
-    pub(super) fn word(&self, code: &str, detail: &str) -> String {
+    pub(in crate::cli) fn word(&self, code: &str, detail: &str) -> String {
         sentence(self.lang, code, &[("detail", detail)])
     }
 
@@ -38,7 +38,7 @@ impl Talk {
     }
 
     /// Asks for a text; Enter takes the usual one.
-    pub(super) fn ask(&mut self, question: &str, usual: &str) -> Result<String, Stopped> {
+    pub(in crate::cli) fn ask(&mut self, question: &str, usual: &str) -> Result<String, Stopped> {
         let shown = if usual.is_empty() { String::new() } else { format!(" [{usual}]") };
         prompt(&format!("  {question}{shown}: "))?;
         let line = self.line()?;

@@ -263,6 +263,9 @@ impl WebhookScheme for AiPayWebhooks {
         };
         let status = status.ok_or_else(|| unreadable("it names neither event nor status"))?;
         let status = status.strip_prefix("invoice.").unwrap_or(&status).to_ascii_lowercase();
+        if status.is_empty() {
+            return Err(unreadable("its event has no name"));
+        }
         Ok(Notice {
             event_key: format!("{id}:{status}"),
             handle: Handle(id),

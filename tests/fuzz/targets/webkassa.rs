@@ -1,0 +1,8 @@
+//! libFuzzer's way into the target `webkassa`.
+#![no_main]
+
+#[path = "../bodies.rs"]
+#[allow(dead_code)]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::webkassa(data));

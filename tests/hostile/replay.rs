@@ -42,7 +42,7 @@ fn timeless(value: Value) -> Value {
             Value::Object(kept.map(|(name, value)| (name, timeless(value))).collect())
         }
         Value::Array(items) => Value::Array(items.into_iter().map(timeless).collect()),
-        plain => plain,
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
     }
 }
 

@@ -99,12 +99,11 @@ pub struct Listen {
 impl Listen {
     /// Where programs of this machine find the local listener: loopback, whatever else it listens on.
     pub fn local_here(&self) -> SocketAddr {
-        match self.local {
-            SocketAddr::V6(local) if local.ip().is_unspecified() => {
-                (std::net::Ipv6Addr::LOCALHOST, local.port()).into()
-            }
-            local if local.ip().is_loopback() => local,
-            local => (std::net::Ipv4Addr::LOCALHOST, local.port()).into(),
+        let (ip, port) = (self.local.ip(), self.local.port());
+        match () {
+            () if ip.is_loopback() => self.local,
+            () if ip.is_ipv6() && ip.is_unspecified() => (std::net::Ipv6Addr::LOCALHOST, port).into(),
+            () => (std::net::Ipv4Addr::LOCALHOST, port).into(),
         }
     }
 }
@@ -457,7 +456,7 @@ pub(crate) fn weakness(pin: &str) -> Option<&'static str> {
     let goes_by =
         |step: u8| digits.windows(2).all(|pair| matches!(pair, [one, two] if (one + step - b'0') % 10 == two - b'0'));
     let repeats = (1..=digits.len() / 2)
-        .any(|span| digits.len() % span == 0 && digits.chunks(span).all(|part| part == &digits[..span]));
+        .any(|span| digits.len().is_multiple_of(span) && digits.chunks(span).all(|part| part == &digits[..span]));
     let is_weak = goes_by(1) || goes_by(9) || repeats || ["2580", "1379", "1397"].contains(&pin);
     is_weak.then_some("the PIN is among the first that anybody tries")
 }

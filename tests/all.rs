@@ -4,6 +4,7 @@ mod bundle;
 mod clock;
 mod config;
 mod counter;
+mod counter_lan;
 mod crash;
 mod dialogues;
 mod displays;

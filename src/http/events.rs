@@ -1,11 +1,13 @@
 //! Server-sent events: every committed change with its journal number, resumable with `Last-Event-ID`; devices and the POS board besides.
 
 use super::Faces;
+use super::guard::Visitor;
 use crate::domain::ids::{AttemptId, JobId, OrderId, Seq};
+use crate::flows::keys;
 use crate::workers::pos::Board;
 use crate::workers::{Device, Ear};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::routing::get;
@@ -32,10 +34,13 @@ struct Line {
     board: Option<watch::Receiver<Board>>,
     last: Seq,
     ready: VecDeque<Event>,
+    /// The device of the LAN that listens; its stream ends with its key.
+    device: Option<String>,
 }
 
 async fn events(
     State(faces): State<Arc<Faces>>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok()).map(Seq);
@@ -48,6 +53,10 @@ async fn events(
         last,
         ready: VecDeque::from([Event::default().event("hello").data("{}")]),
         faces,
+        device: match visitor {
+            Visitor::Device(id) => Some(id),
+            Visitor::Unnamed => None,
+        },
     };
     line.collect();
     let stop = line.faces.office.stop.clone();
@@ -61,6 +70,9 @@ impl Line {
         loop {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
+            }
+            if self.is_signed_out() {
+                return None;
             }
             let board = async {
                 match &mut self.board {
@@ -82,6 +94,12 @@ impl Line {
                 }
             }
         }
+    }
+
+    fn is_signed_out(&self) -> bool {
+        let Some(id) = &self.device else { return false };
+        let known = self.faces.office.look(|view| keys::list(&view)).unwrap_or_default();
+        !known.iter().any(|key| key.id == *id)
     }
 
     /// Takes everything that was committed since the last event from the journal itself: nothing is missed, nothing comes twice.

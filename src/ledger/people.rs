@@ -11,6 +11,9 @@ use serde_json::Value;
 /// The members of JSON in which people write, or are written about.
 const WORDS: &[&str] = &["because", "detail", "problem", "reason", "why", "who"];
 
+/// Characters of a description that may name somebody; a shorter one would be found in numbers.
+const WORD_CHARS: u32 = 6;
+
 /// Where it is noted how far each table is done.
 const DONE: &str = "people";
 
@@ -32,9 +35,9 @@ pub enum Place {
 }
 
 impl Place {
-    /// All of them.
+    /// All of them; payments last, since orders and paper are searched for what a bot called them.
     pub const ALL: [Place; 6] =
-        [Place::Attempts, Place::Inbox, Place::Orders, Place::Jobs, Place::Questions, Place::Refunds];
+        [Place::Inbox, Place::Orders, Place::Jobs, Place::Questions, Place::Refunds, Place::Attempts];
 
     fn word(self) -> &'static str {
         match self {
@@ -142,9 +145,20 @@ impl Tx<'_> {
                 let sql = "UPDATE inbox SET headers = '{}', body = x'' WHERE id = ?1 AND (headers <> '{}' OR length(body) > 0)";
                 Ok(self.write(sql, [id])? > 0)
             }
-            Place::Orders => self.rewrite("orders", "snapshot", id, &blank_order),
+            Place::Orders => {
+                let words = self.bots_words("WHERE parts.order_id = ?1", id)?;
+                self.rewrite("orders", "snapshot", id, &|value| {
+                    blank_order(value);
+                    value.get_mut("lines").into_iter().for_each(|lines| without(lines, &words));
+                })
+            }
             Place::Jobs => {
-                Ok(self.rewrite("jobs", "body", id, &mask_all)? | self.rewrite("jobs", "reason", id, &mask_all)?)
+                let words = self.bots_words("JOIN jobs ON jobs.order_id = parts.order_id WHERE jobs.id = ?1", id)?;
+                let body = self.rewrite("jobs", "body", id, &|value| {
+                    mask_all(value);
+                    without(value, &words);
+                })?;
+                Ok(body | self.rewrite("jobs", "reason", id, &mask_all)?)
             }
             Place::Questions => {
                 let args = self.rewrite("questions", "args", id, &mask_all)?;
@@ -152,7 +166,8 @@ impl Tx<'_> {
             }
             Place::Refunds => {
                 let reason = self.rewrite("refunds", "reason", id, &mask_all)?;
-                Ok(reason | self.remask("refunds", "because", id)?)
+                let content = self.remask("refunds", "content", id)?;
+                Ok(reason | content | self.remask("refunds", "because", id)?)
             }
         }
     }
@@ -183,6 +198,15 @@ impl Tx<'_> {
             self.write("UPDATE keys SET content = ?2 WHERE key = ?1", (key, bare_content(&content)))?;
         }
         Ok(())
+    }
+
+    /// What bots wrote about an order: the name of its only dish where they named none, and with it on its paper.
+    fn bots_words(&self, tail: &str, id: i64) -> Result<Vec<String>, Fault> {
+        let sql = format!(
+            "SELECT DISTINCT description FROM attempts JOIN parts ON parts.id = part_id {tail} AND bot IS NOT NULL AND length(description) >= {WORD_CHARS}"
+        );
+        let mut query = self.connection.prepare_cached(&sql)?;
+        Ok(query.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
     fn rewrite(&self, table: &str, column: &str, id: i64, change: &dyn Fn(&mut Value)) -> Result<bool, Fault> {
@@ -233,6 +257,20 @@ fn blank_order(value: &mut Value) {
     }
 }
 
+/// Texts that hold one of these words, or the same with its phones masked, say nothing any more.
+fn without(value: &mut Value, words: &[String]) {
+    match value {
+        Value::String(text) => {
+            if words.iter().any(|word| text.contains(word.as_str()) || text.contains(&masked(word))) {
+                "…".clone_into(text);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| without(item, words)),
+        Value::Object(members) => members.values_mut().for_each(|member| without(member, words)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Masks every text, at any depth; wishes go.
 fn mask_all(value: &mut Value) {
     match value {
@@ -240,9 +278,10 @@ fn mask_all(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(mask_all),
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
-                match member {
-                    Value::String(comment) if name == "comment" => comment.clear(),
-                    member => mask_all(member),
+                if name == "comment" && member.is_string() {
+                    *member = Value::String(String::new());
+                } else {
+                    mask_all(member);
                 }
             }
         }

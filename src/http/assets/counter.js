@@ -761,14 +761,12 @@ const door = { open: false, pin: "", said: "", until: 0, busy: false, name: loca
 function closeDoor(said) {
   if (door.open) return;
   Object.assign(door, { open: true, pin: "", said: said || "", wrong: false });
-  at("dialog").inert = true;
   drawDoor();
 }
 
 function openDoor() {
   Object.assign(door, { open: false, pin: "", said: "", until: 0 });
   clearInterval(door.timer);
-  at("dialog").inert = false;
   drawDoor();
   view.offline = false;
   refresh();
@@ -826,9 +824,12 @@ function deviceName() {
 function drawDoor() {
   const place = at("door");
   const typed = place.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
-  place.hidden = !door.open;
-  document.querySelectorAll("header, main").forEach((element) => { element.inert = door.open; });
-  if (!door.open) { place.replaceChildren(); delete view.drawn.door; return; }
+  if (!door.open) {
+    if (place.open) { place.close(); place.replaceChildren(); delete view.drawn.door; }
+    return;
+  }
+  // Above whatever dialog is open: it is still there afterwards, with what was typed into it.
+  if (!place.open) place.showModal();
   const seconds = doorWait(), off = door.busy || seconds > 0;
   draw("door", [door.pin.length, door.said, door.busy, seconds, door.wrong, Object.keys(view.words).length], () => {
     const key = (digit) => make("button", { type: "button", disabled: off, onclick: () => typeDigit(digit) }, digit);
@@ -849,6 +850,7 @@ function drawDoor() {
   if (typed) { const input = place.querySelector("input"); input.focus(); input.setSelectionRange(input.value.length, input.value.length); }
 }
 
+at("door").addEventListener("cancel", (event) => event.preventDefault());
 addEventListener("keydown", (event) => {
   if (!door.open || event.target.tagName === "INPUT" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (/^[0-9]$/.test(event.key)) typeDigit(event.key);

@@ -96,7 +96,7 @@ enum Command {
     },
     /// Looks the whole shop over, changes nothing, and says the cure of what is wrong. Exit status: 0 green, 1 yellow, 2 red.
     #[command(
-        after_help = "Examples: sudo kassad doctor --lang en\n          sudo kassad doctor --bundle /tmp/shop.txt   a text for support, without secrets and without guests"
+        after_help = "Example: sudo kassad doctor --lang en\n         sudo kassad doctor --bundle /tmp/shop.txt   a text for support, without secrets and without guests"
     )]
     Doctor {
         /// The configuration of the daemon.

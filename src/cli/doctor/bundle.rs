@@ -250,7 +250,12 @@ fn shown(table: &Table, folder: &Path, hidden: &mut Vec<String>) -> Vec<String> 
                     lines_of(&format!("[[{name}]]"), section, folder, hidden, &mut lines);
                 }
             }
-            other => lines.push(format!("{} = {}", word(name), value_of(name, other, folder, hidden))),
+            bare @ (Value::String(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_)) => lines.push(format!("{} = {}", word(name), value_of(name, bare, folder, hidden))),
         }
     }
     lines

@@ -1,5 +1,5 @@
 //! A listener: connections come in, get a place, say a whole request in time, are answered and let go. Each connection is a task of its
-//! own, so a panic ends that connection only. The public one serves one request per connection: what stands behind a request is then
+//! own, so a panic ends that connection only. At the public one a request with a body is the last of its connection: what stands behind it is
 //! nobody's second request, and no reading of its length that differs from a proxy's can smuggle one in.
 
 use super::Peer;
@@ -8,7 +8,7 @@ use crate::host::clock::Clock;
 use crate::host::tasks::{Spawner, Stop};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderValue, Request, Response, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use futures_util::future::BoxFuture;
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -44,7 +44,7 @@ const CONNECTIONS_OF_ONE_MAX: usize = 32;
 /// Connections that lost their place and are about to close; more newcomers wait before the door.
 const LEAVING_MAX: usize = 64;
 
-/// Requests of one connection to the local listener; after them it is opened anew.
+/// Requests of one connection; after them it is opened anew.
 const REQUESTS_MAX: u32 = 1000;
 
 /// What a connection hears for which there is no place.
@@ -68,21 +68,36 @@ pub struct Manner {
     pub head_limit: Duration,
     /// Requests of one connection.
     pub requests_max: u32,
+    /// Whether only a question without a body, answered well, keeps its connection: behind it nothing can hide, and the tunnel's own probes
+    /// ride one connection instead of paying for many.
+    pub keeps_questions_only: bool,
     /// Whether a request is at work from its head on. Where it is not, the router says so when the body is whole ([`Place::work`]).
     pub works_from_head: bool,
 }
 
 impl Manner {
-    /// What the tunnel exposes: one whole request per connection.
+    /// What the tunnel exposes: a request with a body is the last of its connection.
     pub fn public() -> Manner {
         let places = Places::new(CONNECTIONS_MAX, CONNECTIONS_OF_ONE_MAX);
-        Manner { places, head_limit: HEAD_LIMIT, requests_max: 1, works_from_head: false }
+        Manner {
+            places,
+            head_limit: HEAD_LIMIT,
+            requests_max: REQUESTS_MAX,
+            keeps_questions_only: true,
+            works_from_head: false,
+        }
     }
 
     /// The counter's own: pages keep their connection, and streams of events live for long.
     pub fn local() -> Manner {
         let places = Places::new(CONNECTIONS_LOCAL_MAX, CONNECTIONS_OF_ONE_MAX);
-        Manner { places, head_limit: HEAD_LIMIT, requests_max: REQUESTS_MAX, works_from_head: true }
+        Manner {
+            places,
+            head_limit: HEAD_LIMIT,
+            requests_max: REQUESTS_MAX,
+            keeps_questions_only: false,
+            works_from_head: true,
+        }
     }
 }
 
@@ -134,15 +149,14 @@ fn turn_away(stream: TcpStream) {
 async fn converse(stream: TcpStream, guest: Guest, clock: &Clock, stop: &Stop) {
     // Small answers leave at once; without it they only leave later.
     let _quick = stream.set_nodelay(true).is_ok();
-    let is_single = guest.manner.requests_max == 1;
+    let is_public = guest.manner.keeps_questions_only;
     let head_limit = guest.manner.head_limit;
     let mut connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_limit)
         .max_buf_size(HEAD_BYTES_MAX)
-        .keep_alive(!is_single)
         // Who has said all may close his side and still hear the answer; a stream of events ends when its reader goes.
-        .half_close(is_single)
+        .half_close(is_public)
         .serve_connection(TokioIo::new(stream), Served { guest, requests: Arc::default() });
     let talk = poll_fn(|context| connection.poll_without_shutdown(context));
     let is_stopped = tokio::select! {
@@ -202,16 +216,25 @@ impl hyper::service::Service<Request<Incoming>> for Served {
         request.extensions_mut().insert(Peer(*peer));
         request.extensions_mut().insert(place.clone());
         let is_last = self.requests.fetch_add(1, Ordering::Relaxed) + 1 >= manner.requests_max;
+        let may_stay = !manner.keeps_questions_only || is_question(&request);
+        let only_if_well = manner.keeps_questions_only;
         let mut router = router.clone();
         Box::pin(async move {
             let answered = Service::call(&mut router, request).await;
             let mut response = answered?;
-            if is_last {
+            if is_last || !may_stay || only_if_well && response.status() != StatusCode::OK {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response.map(|body| Held { body, _work: work }))
         })
     }
+}
+
+/// Whether a request has no body, in whatever words one might be announced.
+fn is_question(request: &Request<Body>) -> bool {
+    let headers = request.headers();
+    let announced = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::UPGRADE, header::EXPECT];
+    request.method() == Method::GET && announced.iter().all(|name| !headers.contains_key(name))
 }
 
 /// The body of an answer; the connection is at work until its end.

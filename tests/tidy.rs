@@ -66,7 +66,7 @@ const FLOORS: &[(&str, &[&str])] = &[
 /// Scenarios of the counter that a test must prove by name: `f07_terminal_says_unknown`.
 const SCENARIOS: &[&str] = &[
     "f01_", "f02_", "f03_", "f04_", "f05_", "f06_", "f07_", "f08_", "f09_", "f10_", "f11_", "f12_", "f19_", "f22_",
-    "f24_", "f25_", "f21_", "f26_",
+    "f24_", "f25_", "f21_", "f26_", "f13_", "f15_",
 ];
 
 /// Whether the stories that prove the scenarios are part of this tree yet.

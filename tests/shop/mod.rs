@@ -147,8 +147,10 @@ impl Counter {
         self.daemon.as_ref().unwrap().public
     }
 
+    /// The local listener as this machine finds it: by loopback, wherever else it listens.
     pub fn local(&self) -> SocketAddr {
-        self.daemon.as_ref().unwrap().local
+        let local = self.daemon.as_ref().unwrap().local;
+        if local.ip().is_unspecified() { (std::net::Ipv4Addr::LOCALHOST, local.port()).into() } else { local }
     }
 
     pub fn probes(&self) -> &Probes {

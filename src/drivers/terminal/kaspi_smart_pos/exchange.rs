@@ -176,7 +176,9 @@ pub fn read_tokens(answer: &Answer, now: Wall, utc_offset_s: i32) -> Outcome<Tok
 /// Reads the answer to `payment` or `refund`.
 pub fn read_start(answer: &Answer, act: Act) -> Reply<Handle> {
     if is_denied(answer) {
-        return Reply::Denied;
+        // Denied, and yet it names an operation: that cannot be mapped, and what may run is not started again (H1).
+        let names = Envelope::read(answer).is_some_and(|envelope| envelope.data.get("processId").is_some());
+        return if names { Reply::Said(garbled(answer)) } else { Reply::Denied };
     }
     let Some(envelope) = Envelope::read(answer) else { return Reply::Said(garbled(answer)) };
     Reply::Said(match (envelope.code, act) {

@@ -42,7 +42,7 @@ pub const PHONES_KEPT_DAYS: std::ops::RangeInclusive<i64> = 1..=3650;
 pub const PHONES_KEPT_DAYS_USUAL: u32 = 90;
 
 /// Digits of the PIN of the counter page.
-const PIN_DIGITS: std::ops::RangeInclusive<usize> = 4..=8;
+const PIN_DIGITS: std::ops::RangeInclusive<usize> = 6..=8;
 
 const SECTIONS: &[&str] = &[
     "shop", "listen", "ledger", "terminal", "cloud", "bot", "pos", "fiscal", "printer", "station", "display", "tunnel",
@@ -378,7 +378,7 @@ impl Config {
                 line: *line,
                 key: KEY.to_owned(),
                 problem: problem.to_owned(),
-                cure: format!("put 4 to 8 digits that nobody guesses into {}", file.display()),
+                cure: format!("put 6 to 8 digits that nobody guesses into {}", file.display()),
             }),
         }
     }
@@ -451,13 +451,14 @@ fn read_secret(file: &Path, line: usize, key: &str) -> Result<Secret, Fault> {
 pub(crate) fn weakness(pin: &str) -> Option<&'static str> {
     let digits = pin.as_bytes();
     if !PIN_DIGITS.contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
-        return Some("the PIN must be 4 to 8 digits");
+        return Some("the PIN must be 6 to 8 digits");
     }
     let goes_by =
         |step: u8| digits.windows(2).all(|pair| matches!(pair, [one, two] if (one + step - b'0') % 10 == two - b'0'));
     let repeats = (1..=digits.len() / 2)
         .any(|span| digits.len().is_multiple_of(span) && digits.chunks(span).all(|part| part == &digits[..span]));
-    let is_weak = goes_by(1) || goes_by(9) || repeats || ["2580", "1379", "1397"].contains(&pin);
+    let is_weak =
+        goes_by(1) || goes_by(9) || repeats || ["147258", "258369", "159753", "789456", "147852"].contains(&pin);
     is_weak.then_some("the PIN is among the first that anybody tries")
 }
 
@@ -588,7 +589,7 @@ fn read_listen(root: &DeTable<'_>, source: &mut Source<'_>) -> Listen {
     let pin_line = section.get("pin_file").map(|value| source.line(value.span()));
     let pin = section.text(source, "pin_file");
     if !local.ip().is_loopback() && pin_line.is_none() {
-        let cure = "put a PIN of 4 to 8 digits into a file and name it: pin_file = \"counter.pin\"; or keep the page on 127.0.0.1";
+        let cure = "put a PIN of 6 to 8 digits into a file and name it: pin_file = \"counter.pin\"; or keep the page on 127.0.0.1";
         section.fault(
             source,
             "local",

@@ -609,6 +609,7 @@ impl Devices {
             public: Manner::public(),
             local: Manner::local(),
             probes: Probes::new(ids),
+            is_wrong_door: std::sync::atomic::AtomicBool::new(false),
             keys: http::keys::Keys::new(self.pin, self.hosts, ids.clone()),
         }
     }

@@ -73,6 +73,7 @@ pub(super) async fn demo(wish: Wish) -> ExitCode {
 
 async fn stay_up(wish: &Wish, folder: &std::path::Path) -> Result<ExitCode, String> {
     crate::host::logging::start(tracing::Level::WARN);
+    let _descriptors = crate::host::limits::raise_descriptors();
     let (clock, ids) = (Clock::machine(), Ids::machine());
     let (_hand, stop) = Stop::pair();
     let spawner = daemon::spawner(stop.clone());

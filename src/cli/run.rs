@@ -2,10 +2,14 @@
 
 use super::{EXIT_CONFIG, EXIT_HELD, complain, read_config};
 use crate::daemon::{Daemon, Ended, Machine, StartFault};
-use crate::host::{logging, systemd};
+use crate::host::{limits, logging, systemd};
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::warn;
+
+/// With fewer a flood through the tunnel can take them all.
+const DESCRIPTORS_FEW: u64 = 2048;
 
 pub(super) async fn run(path: &Path) -> ExitCode {
     let config = match read_config(path) {
@@ -13,6 +17,10 @@ pub(super) async fn run(path: &Path) -> ExitCode {
         Err(ended) => return ended,
     };
     logging::start(config.log_level);
+    let descriptors = limits::raise_descriptors();
+    if descriptors < DESCRIPTORS_FEW {
+        warn!(descriptors, "few files may be open at once: in a flood connections are turned away (LimitNOFILE)");
+    }
     let machine = Machine::real();
     #[cfg(debug_assertions)]
     let machine = machine.rehearsed();

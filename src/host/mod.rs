@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod floor;
 pub mod ids;
+pub mod limits;
 pub mod lock;
 pub mod logging;
 pub mod redact;

@@ -130,11 +130,20 @@ pub fn read_private(path: &Path, bytes_max: u64) -> Result<String, BadSecret> {
     Ok(text)
 }
 
-/// Writes a file that only this user may read, from its first byte on.
+/// Writes a file that only this user may read, whole or not at all: beside it first, then in its place. A link there is replaced, not followed.
 pub fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(text.as_bytes())
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    match std::fs::remove_file(&beside) {
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => return Err(cause),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    File::open(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn judge(path: &Path, about: &Metadata, own: Option<u32>) -> Result<(), BadSecret> {

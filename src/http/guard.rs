@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What anybody may read: it is in every copy of kassad, and the page needs it to ask for the PIN.
 const OPEN: &[&str] = &["/", "/counter.css", "/counter.js", "/api/v1/words", "/healthz"];
@@ -46,8 +47,13 @@ pub(super) enum Visitor {
 /// Lets in who may come in, and nobody else.
 pub async fn admit(State(faces): State<Arc<Faces>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+    note_wrong_door(&faces, request.uri().path());
     let due = judge(peer, request.method(), request.uri(), request.headers(), faces.keys.hosts());
     let visitor = match due {
+        // The whole world would be this machine: nobody is, until the tunnel is put right.
+        Ok(Due::Own) if faces.is_wrong_door.load(Ordering::Relaxed) => {
+            Err(Problem::new(403, "tunnel_wrong_door", faces.office.rules.shop.clone()))
+        }
         Ok(Due::Nothing | Due::Own) => Ok(Visitor::Unnamed),
         Ok(Due::Key) => keys::visitor(&faces, request.headers()).await,
         Err(problem) => Err(problem),
@@ -65,6 +71,17 @@ pub async fn admit(State(faces): State<Arc<Faces>>, mut request: Request, next: 
             }
             response
         }
+    }
+}
+
+/// Our own question from outside belongs to the public listener. Here it says that a tunnel was pointed at this one by mistake.
+fn note_wrong_door(faces: &Faces, path: &str) {
+    let Some(nonce) = path.strip_prefix("/probe/") else { return };
+    if faces.probes.is_ours(nonce) && !faces.is_wrong_door.swap(true, Ordering::Relaxed) {
+        tracing::error!(
+            "the tunnel leads to the local listener: the counter is closed until it leads to the public one"
+        );
+        faces.office.devices.set("tunnel-door", "tunnel", "down", "tunnel_wrong_door", "");
     }
 }
 

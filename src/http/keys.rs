@@ -222,7 +222,7 @@ async fn signed_in(faces: &Faces, peer: IpAddr, headers: &HeaderMap, body: Body)
     let bytes = bytes.map_err(|status| plain(Problem::new(status.as_u16(), "bad_request", "")))?;
     // What was sent is not shown in the answer: it may hold the PIN.
     let body: Value = serde_json::from_slice(&bytes).map_err(|_| plain(Problem::bad("the body is not JSON")))?;
-    let typed = body["pin"].as_str().ok_or_else(|| plain(Problem::bad("pin: 4 to 8 digits as a text")))?;
+    let typed = body["pin"].as_str().ok_or_else(|| plain(Problem::bad("pin: 6 to 8 digits as a text")))?;
     let is_program = match body["as"].as_str() {
         None if body["as"].is_null() => false,
         Some("browser") => false,

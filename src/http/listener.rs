@@ -211,6 +211,7 @@ impl hyper::service::Service<Request<Incoming>> for Served {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let Guest { router, manner, place, peer } = &self.guest;
+        place.begin();
         let work = manner.works_from_head.then(|| place.work());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Peer(*peer));

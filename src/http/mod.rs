@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Uri};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tower::Layer;
 
@@ -92,6 +93,8 @@ pub struct Faces {
     pub local: listener::Manner,
     /// What proves the way in.
     pub probes: Probes,
+    /// Whether our own question came in at the local listener: a tunnel leads to the wrong one.
+    pub is_wrong_door: AtomicBool,
     /// Who may come in from the LAN.
     pub keys: keys::Keys,
 }

@@ -75,6 +75,9 @@ impl Places {
         let leaves = if of_source >= self.0.most_of_one {
             let is_of_source = |guest: &Guest| guest.source == source;
             book.longest_waiting(is_of_source)
+        } else if source.is_some() && book.sources.values().sum::<usize>() >= self.0.most / 2 {
+            // The other half is this machine's own: a crowd in the Wi-Fi never shuts the cashier out.
+            book.longest_waiting(|guest| guest.source.is_some())
         } else if book.guests.len() >= self.0.most {
             book.longest_waiting(|_| true)
         } else {
@@ -123,6 +126,16 @@ impl Place {
             }
         }
         Work(self.clone())
+    }
+
+    /// A request has begun: its wait is a new one, however long the connection was kept before.
+    pub fn begin(&self) {
+        let mut book = self.0.room.book();
+        let wait = book.guests.get_mut(&self.0.number).and_then(|guest| guest.wait.take());
+        if let Some(wait) = wait {
+            book.waiting.remove(&wait);
+            book.wait(self.0.number);
+        }
     }
 
     /// Waits until the place was given to another.
@@ -259,7 +272,7 @@ mod tests {
 
     #[test]
     fn one_source_only_displaces_its_own() -> Result<(), std::net::AddrParseError> {
-        let places = Places::new(4, 2);
+        let places = Places::new(8, 2);
         let (here, there): (IpAddr, IpAddr) = ("192.0.2.1".parse()?, "2001:db8::1".parse()?);
         let same_network: IpAddr = "2001:db8::ffff:1".parse()?;
         let mapped: IpAddr = "::ffff:192.0.2.1".parse()?;
@@ -272,5 +285,24 @@ mod tests {
         let _all_at_work = (taken[2].work(), fifth[0].work());
         assert!(places.take(mapped).is_none(), "both of its places are at work");
         Ok(())
+    }
+
+    #[test]
+    fn a_crowd_from_elsewhere_leaves_half_of_the_places_to_this_machine() {
+        let places = Places::new(4, 4);
+        let guest = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let crowd: Vec<Place> = (1..=2).filter_map(|last| Some(places.take(guest(last))?.0)).collect();
+        let _at_work: Vec<Work> = crowd.iter().map(Place::work).collect();
+        assert!(places.take(guest(3)).is_none());
+        assert!(places.take(TUNNEL).is_some_and(|(_, has_displaced)| !has_displaced));
+    }
+
+    #[test]
+    fn a_request_that_begins_waits_anew_on_a_kept_connection() {
+        let places = Places::new(2, 2);
+        let taken: Vec<Place> = (0..2).filter_map(|_| Some(places.take(TUNNEL)?.0)).collect();
+        taken[0].begin();
+        let _third = places.take(TUNNEL);
+        assert_eq!(taken.iter().map(is_lost).collect::<Vec<_>>(), [false, true]);
     }
 }

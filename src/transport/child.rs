@@ -100,7 +100,10 @@ impl Child {
             status = self.child.wait() => status,
             () = &mut lines => Err(io::Error::other("never")),
         };
-        self.group = None;
+        // What it started without waiting for it would hold its ports against the next one.
+        if let Some(group) = self.group.take() {
+            let _killed = kill_process_group(group, Signal::KILL).is_ok();
+        }
         // Its last words are in the pipe already; a grandchild may keep the pipe open for ever.
         let _last = clock.limit(Duration::from_millis(100), lines).await.is_ok();
         status

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional_with_sizes};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tracing::debug;
@@ -45,8 +45,15 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// So many signs of life may stay without an answer.
 const KEEP_ALIVE_TRIES: usize = 3;
 
-/// Connections through the forward at once; more are turned away.
-pub const CHANNELS_MAX: usize = 256;
+/// Connections through the forward at once; more are turned away. More than the public listener has places, so that there the slowest
+/// gives way before anybody is turned away here.
+pub const CHANNELS_MAX: usize = 640;
+
+/// How long the other end may still talk when our listener has answered and hung up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// The longest text of a failure, in characters: some of it is a stranger's.
+const FAILURE_CHARS_MAX: usize = 200;
 
 /// A connection through the forward that says nothing for this long is ended.
 const CHANNEL_IDLE: Duration = Duration::from_secs(120);
@@ -138,7 +145,13 @@ impl Login {
     /// Reads a private key in OpenSSH's form, without a passphrase.
     pub fn read(secret: &Secret) -> Result<Login, Failure> {
         let key = russh::keys::decode_secret_key(secret.expose(), None);
-        key.map(|key| Login(Arc::new(key))).map_err(|cause| Failure::Key(cause.to_string()))
+        let key = key.map_err(|cause| Failure::Key(cause.to_string()))?;
+        // Of the others each would need its own way to sign, and servers refuse half of them.
+        let kind = key.algorithm();
+        if kind == russh::keys::Algorithm::Ed25519 {
+            return Ok(Login(Arc::new(key)));
+        }
+        Err(Failure::Key(format!("it is {kind}, not ssh-ed25519")))
     }
 }
 
@@ -341,16 +354,37 @@ impl Doorman {
     }
 }
 
-/// Copies both ways until both ends are done, or nothing is said for too long.
+/// Copies both ways until our listener hangs up, or nothing is said for too long: what the other end still holds open is nobody's then.
 async fn carry(channel: Channel<Msg>, ours: TcpStream, clock: &Clock) {
     let meter = Meter::default();
-    let mut ours = Counted { stream: ours, meter: meter.clone() };
-    let mut theirs = channel.into_stream();
-    let copied = copy_bidirectional_with_sizes(&mut theirs, &mut ours, COPY_BYTES, COPY_BYTES);
-    let mut copied = std::pin::pin!(copied);
+    let (our_in, mut our_out) = tokio::io::split(Counted { stream: ours, meter: meter.clone() });
+    let (their_in, mut their_out) = tokio::io::split(channel.into_stream());
+    let (mut our_in, mut their_in) =
+        (BufReader::with_capacity(COPY_BYTES, our_in), BufReader::with_capacity(COPY_BYTES, their_in));
+    let inward = async {
+        let _copied = tokio::io::copy_buf(&mut their_in, &mut our_out).await.is_ok();
+        let _told = our_out.shutdown().await.is_ok();
+    };
+    let outward = async {
+        let _copied = tokio::io::copy_buf(&mut our_in, &mut their_out).await.is_ok();
+        let _told = their_out.shutdown().await.is_ok();
+    };
+    let both = async {
+        let (mut inward, mut outward) = (std::pin::pin!(inward), std::pin::pin!(outward));
+        let has_asked_all = tokio::select! {
+            () = &mut inward => true,
+            () = &mut outward => false,
+        };
+        if has_asked_all {
+            outward.await;
+        } else {
+            let _last = clock.limit(LAST_WORDS, inward).await.is_ok();
+        }
+    };
+    let mut both = std::pin::pin!(both);
     let mut before = meter.sum();
     loop {
-        if clock.limit(CHANNEL_IDLE, copied.as_mut()).await.is_ok() || meter.sum() == before {
+        if clock.limit(CHANNEL_IDLE, both.as_mut()).await.is_ok() || meter.sum() == before {
             return;
         }
         before = meter.sum();
@@ -395,6 +429,55 @@ impl Handler for Doorman {
     ) -> Result<(), russh::Error> {
         let is_ours = matches!(&self.place, Place::Socket(path) if path == socket_path);
         self.let_in(is_ours, channel, reply).await;
+        Ok(())
+    }
+
+    // What the library would let in by itself, and nobody asked for.
+
+    async fn server_channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut russh::client::Session,
+    ) -> Result<(), russh::Error> {
+        self.let_in(false, channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut russh::client::Session,
+    ) -> Result<(), russh::Error> {
+        self.let_in(false, channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        _socket_path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut russh::client::Session,
+    ) -> Result<(), russh::Error> {
+        self.let_in(false, channel, reply).await;
+        Ok(())
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        channel: Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut russh::client::Session,
+    ) -> Result<(), russh::Error> {
+        self.let_in(false, channel, reply).await;
         Ok(())
     }
 
@@ -555,9 +638,9 @@ fn judged(cause: &russh::Error, seen: &Mutex<Option<String>>) -> Failure {
     debug!(?cause, "the SSH session did not begin");
     #[allow(clippy::wildcard_enum_match_arm)]
     match cause {
-        russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, theirs, .. } => {
-            Failure::HostKey(format!("of another kind: {}", theirs.join(", ")))
-        }
+        russh::Error::NoCommonAlgo { kind: russh::AlgorithmKind::Key, theirs, .. } => Failure::HostKey(
+            format!("of another kind: {}", theirs.join(", ")).chars().take(FAILURE_CHARS_MAX).collect(),
+        ),
         russh::Error::IO(_) | russh::Error::HUP | russh::Error::Disconnect | russh::Error::SendError => {
             Failure::Closed(cause.to_string())
         }

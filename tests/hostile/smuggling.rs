@@ -111,9 +111,9 @@ const CHUNKS: &[&str] = &[
     "0\r\nx : y\r\n\r\n",
 ];
 
-/// First lines, each with something behind it that another server may have taken for its body.
+/// First lines, each with something behind it that another server may have taken for its body. A plain question is not among them: nobody
+/// reads a body into it, and its connection is kept.
 const LINES: &[&str] = &[
-    "GET /probe/abc HTTP/1.1\r\nhost: x\r\n\r\n",
     "GET /probe/abc HTTP/1.1\r\nhost: x\r\ncontent-length: {len}\r\n\r\n",
     "GET /probe/abc HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "HEAD /probe/abc HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -170,7 +170,7 @@ async fn nothing_is_smuggled_in_behind_a_request() {
     let calm = Calm::watch();
     let shop = Counter::open().await;
     let cases = cases();
-    assert_eq!(cases.len(), 61 + 30 + 35);
+    assert_eq!(cases.len(), 61 + 30 + 34);
     for (number, case) in cases.iter().enumerate() {
         let heard = say(&shop, case).await;
         let text = String::from_utf8_lossy(case).into_owned();

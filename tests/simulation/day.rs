@@ -372,6 +372,7 @@ fn faces(office: Office, counter: Counter) -> Faces {
         public: http::listener::Manner::public(),
         local: http::listener::Manner::local(),
         probes: kassad::workers::probe::Probes::new(&kassad::host::ids::Ids::seeded(1)),
+        is_wrong_door: std::sync::atomic::AtomicBool::new(false),
         keys: http::keys::Keys::new(None, Vec::new(), kassad::host::ids::Ids::seeded(1)),
     }
 }

@@ -106,10 +106,11 @@ impl Setup<'_> {
         let file =
             self.draft.text(TUNNEL, "key_file").map(str::to_owned).unwrap_or_else(|| self.secret_file("tunnel.key"));
         let path = self.folder().join(&file);
-        let there = std::fs::read_to_string(&path).ok().map(Secret::new);
+        // Whatever else keeps it from being read: a key that is there is never replaced.
+        let there = std::fs::symlink_metadata(&path).is_ok();
         let public = match there {
-            Some(private) => ssh_key::public_of(&private),
-            None => {
+            true => Secret::read_block(&path).ok().and_then(|private| ssh_key::public_of(&private)),
+            false => {
                 let shop = self.draft.text(SHOP, "name").unwrap_or("shop");
                 let plain: String = shop.chars().filter(char::is_ascii_alphanumeric).collect();
                 let comment = if plain.is_empty() { "kassad".to_owned() } else { format!("kassad-{plain}") };

@@ -757,7 +757,7 @@ async function tryPrinter(name) {
 
 // ---- the door: the PIN of the till, by thumb or by keyboard, for a device of the LAN
 
-const PIN_MAX = 8, PIN_MIN = 4;
+const PIN_MAX = 8, PIN_MIN = 6;
 const door = { open: false, pin: "", said: "", until: 0, busy: false, name: localStorage.getItem("device") || "", timer: 0, wrong: false };
 
 function closeDoor(said) {

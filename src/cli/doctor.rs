@@ -51,6 +51,8 @@ struct Check {
     about: String,
     text: String,
     cure: Option<String>,
+    /// The code alone, where text and cure hold words of partners or people: those do not leave the shop.
+    code: Option<String>,
 }
 
 /// Makes the lines in one language.
@@ -127,7 +129,7 @@ impl Doctor {
         let is_curable = level >= Level::Yellow && crate::i18n::is_known(&cure);
         let cure = is_curable.then(|| sentence(self.lang, &cure, args));
         let text = sentence(self.lang, code, args);
-        self.checks.push(Check { level, about: about.into(), text, cure });
+        self.checks.push(Check { level, about: about.into(), text, cure, code: None });
     }
 
     fn told(self, as_json: bool) -> ExitCode {
@@ -187,7 +189,13 @@ impl Doctor {
                 line => format!("{}:{line}", path.display()),
             };
             let text = format!("{place}: {}", fault.problem);
-            self.checks.push(Check { level, about: fault.key.clone(), text, cure: Some(fault.cure.clone()) });
+            self.checks.push(Check {
+                level,
+                about: fault.key.clone(),
+                text,
+                cure: Some(fault.cure.clone()),
+                code: None,
+            });
         };
         let config = match Config::read(path) {
             Ok(config) => config,
@@ -308,7 +316,7 @@ impl Doctor {
                 None => self.note(Level::Green, about, "doctor.node", &shown),
                 Some(cure) => {
                     let text = sentence(self.lang, "doctor.node_denied", &[("detail", &shown)]);
-                    self.checks.push(Check { level: Level::Red, about, text, cure: Some(cure) });
+                    self.checks.push(Check { level: Level::Red, about, text, cure: Some(cure), code: None });
                 }
             }
         }
@@ -364,7 +372,7 @@ impl Doctor {
             let about = format!("{role}.{}", text("name"));
             // The sentence of a device names its cure itself; the wire's own words say where exactly.
             let cure = (level >= Level::Yellow).then(|| text("detail")).filter(|detail| !detail.is_empty());
-            self.checks.push(Check { level, about, text: told, cure });
+            self.checks.push(Check { level, about, text: told, cure, code: Some(text("code")) });
         }
         let questions = items("questions");
         if questions.is_empty() {
@@ -376,7 +384,7 @@ impl Doctor {
             let level = if is_money { Level::Red } else { Level::Yellow };
             let cure = Some(sentence(self.lang, "doctor.question.cure", &[]));
             let told = format!("№{} {}", text("order_number"), text("text"));
-            self.checks.push(Check { level, about: "question".to_owned(), text: told, cure });
+            self.checks.push(Check { level, about: "question".to_owned(), text: told, cure, code: Some(text("code")) });
         }
     }
 
@@ -395,7 +403,7 @@ impl Doctor {
         if newest.is_some_and(|newest| newest.0.saturating_sub(now.0) > BEHIND_MS) {
             let text = sentence(self.lang, "doctor.clock_behind", &[]);
             let cure = Some(sentence(self.lang, "doctor.clock.cure", &[]));
-            return self.checks.push(Check { level: Level::Red, about: "clock".to_owned(), text, cure });
+            return self.checks.push(Check { level: Level::Red, about: "clock".to_owned(), text, cure, code: None });
         }
         let service = self.root.join("run/systemd/timesync");
         match (service.join("synchronized").exists(), service.exists()) {
@@ -403,7 +411,7 @@ impl Doctor {
             (false, true) => {
                 let text = sentence(self.lang, "clock", &[]);
                 let cure = Some(sentence(self.lang, "doctor.clock.cure", &[]));
-                self.checks.push(Check { level: Level::Yellow, about: "clock".to_owned(), text, cure });
+                self.checks.push(Check { level: Level::Yellow, about: "clock".to_owned(), text, cure, code: None });
             }
             (false, false) => self.note(Level::Unknown, "clock", "doctor.clock_unknown", ""),
         }

@@ -85,6 +85,7 @@ pub(super) async fn doctor(wish: &Wish<'_>, lang: Lang) -> ExitCode {
         doctor.daemon(config).await;
         doctor.tunnel(config).await;
         doctor.clock(newest_wall(&config.ledger).ok().flatten(), Clock::machine().wall());
+        doctor.people(config, Clock::machine().wall());
     }
     match wish.bundle {
         Some(to) => doctor.bundled(wish.config, config.as_ref(), to).await,
@@ -396,6 +397,21 @@ impl Doctor {
         })?;
         let status = answer.json().filter(|_| answer.status == 200);
         status.ok_or_else(|| format!("{} {}", config.listen.local, answer.status))
+    }
+
+    /// Whether phones stay for longer than they are kept, because nobody knows that the clock is right: then nothing is forgotten.
+    fn people(&mut self, config: &Config, now: Wall) {
+        const GRACE_DAYS: i64 = 1;
+        if self.root.join("run/systemd/timesync/synchronized").exists() {
+            return;
+        }
+        let days = i64::from(config.phones_kept_days);
+        let before = now.plus_ms(-(days + GRACE_DAYS) * 86_400_000);
+        let is_late =
+            Reader::open(&config.ledger).is_ok_and(|reader| reader.view().has_phones(before).unwrap_or(false));
+        if is_late {
+            self.note(Level::Yellow, "people", "doctor.people_wait", &days.to_string());
+        }
     }
 
     /// Whether the wall clock can be believed, as far as the machine tells.

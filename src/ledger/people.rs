@@ -100,6 +100,13 @@ impl View<'_> {
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
+    /// Whether a guest's phone from before a moment is still there, of a payment that nobody works on.
+    pub fn has_phones(&self, before: Wall) -> Result<bool, Fault> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE phone IS NOT NULL AND created < ?1 AND watched = 0
+                   AND state IN ('paid', 'failed', 'cancelled', 'expired'))";
+        Ok(self.connection.prepare_cached(sql)?.query_row([before.0], |row| row.get(0))?)
+    }
+
     /// The rows after a number, at most so many: number, and whether its words must stay. A row that is not old enough stays too, and says
     /// nothing of those behind it: a clock that was wrong once has dated it.
     fn aged(&self, place: Place, after: i64, before: Wall, rows: u32) -> Result<(Vec<(i64, bool)>, bool), Fault> {

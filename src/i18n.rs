@@ -369,6 +369,10 @@ const TABLE: &[Row] = &[
     ("doctor.clock", "Сағат синхрондалған", "Часы синхронизированы", "The clock is synchronised"),
     ("doctor.clock_unknown", "Сағаттың синхрондалғаны белгісіз", "Неизвестно, синхронизированы ли часы", "It is not known whether the clock is synchronised"),
     ("doctor.clock.cure", "timedatectl set-ntp true", "timedatectl set-ntp true", "timedatectl set-ntp true"),
+    ("doctor.people_wait", "Телефондар {detail} күннен артық сақтаулы: сағаттың синхрондалғаны белгісіз болғанша ештеңе өшірілмейді",
+        "Телефоны хранятся дольше {detail} дн.: пока неизвестно, синхронизированы ли часы, ничего не стирается",
+        "Phones are kept for more than {detail} days: nothing is forgotten while the clock is not known to be synchronised"),
+    ("doctor.people_wait.cure", "timedatectl set-ntp true", "timedatectl set-ntp true", "timedatectl set-ntp true"),
     ("doctor.clock_behind", "Сағат журналдағы соңғы жазбадан артта", "Часы отстают от последней записи книги", "The clock is behind the newest row of the ledger"),
     ("doctor.ledger_unread", "Журнал оқылмайды: {detail}", "Книгу не прочитать: {detail}", "The ledger cannot be read: {detail}"),
     // the way in, as doctor sees it

@@ -16,6 +16,9 @@ const GUEST: &str = "Канарейкина Айгүл";
 const CASHIER: &str = "Канарейкин Тимур";
 const AS_ID: &str = "77015556677";
 const IN_LOG: &str = "+7 (701) 999-88-77";
+const IN_REASON: &str = "Канарейкина Сауле";
+const IN_NAME: &str = "Планшет Канарейкиной";
+const IN_DETAIL: &str = "Канарейкин Ерлан";
 const PIN: &str = "48091537";
 const HOOK: &str = "hook-canary-4b1d9f";
 const COMMAND_WORD: &str = "authtoken-canary-2x9";
@@ -134,11 +137,21 @@ fn a_log(folder: &Path, planted: &mut Planted) {
     let lines = format!(
         "echo '2026-11-21T13:00:00+05:00 shop kassad[7]: WARN tunnel down code=tunnel_login'\n\
          echo 'INFO Authorization: Bearer canary-bearer-7 phone={IN_LOG} GET /x?token=canary-query-7'\n\
+         echo 'WARN the cloud refused the invoice attempt=k1 reason=cloud_said: {IN_REASON} tries=2'\n\
+         echo 'INFO a device signed in device={IN_NAME} id=4'\n\
          echo 'INFO {COMMAND_WORD} {{\"password\":\"canary-word-7\"}} 0123456789abcdef0123456789canary {HOOK}'\n"
     );
     std::fs::write(folder.join("kassad"), &lines).unwrap();
     std::os::unix::fs::symlink("/bin/sh", folder.join("journalctl")).unwrap();
-    for canary in ["canary-bearer-7", "canary-query-7", "canary-word-7", "0123456789abcdef0123456789canary", IN_LOG] {
+    for canary in [
+        "canary-bearer-7",
+        "canary-query-7",
+        "canary-word-7",
+        "0123456789abcdef0123456789canary",
+        IN_LOG,
+        IN_REASON,
+        IN_NAME,
+    ] {
         planted.plant(canary, lines.as_bytes());
     }
 }
@@ -159,6 +172,9 @@ async fn a_bundle_tells_what_helps_and_nothing_of_secrets_and_guests() {
     let mut shop = shop(-600_000).await;
     let mut planted = Planted(Vec::new());
     let order = a_day(&shop, &mut planted).await;
+    // A partner's own words name a guest: the page shows them, support does not get them.
+    shop.says("desk", "cloud", "warn", "busy", &format!("{IN_DETAIL} отказался"));
+    planted.plant(IN_DETAIL, shop.get("/api/v1/status").await.text.as_bytes());
     tokens(&shop, &mut planted);
     let folder = shop.folder.path().to_owned();
     secrets(&folder, &mut planted);
@@ -220,6 +236,8 @@ async fn a_bundle_tells_what_helps_and_nothing_of_secrets_and_guests() {
             "state=paid",
             "attempts waiting: ",
             "code=tunnel_login",
+            "reason=cloud_said: •••",
+            "cloud desk: warn busy",
             "tunnel.probe",
             "[!]",
             "at bot.example.kz",

@@ -417,6 +417,29 @@ fn found(shop: &Counter, text: &str) -> Vec<String> {
     files
 }
 
+/// The list of payments without what grows with time.
+fn aged(payments: &Value) -> Value {
+    let mut payments = payments.clone();
+    for row in payments["payments"].as_array_mut().unwrap() {
+        assert!(row.as_object_mut().unwrap().remove("age_s").is_some(), "{row}");
+    }
+    payments
+}
+
+/// What the books say of each payment: whose it is, where it stands, what was asked, paid and may still go back, and what went back.
+fn sums(payments: &Value) -> Vec<[Value; 6]> {
+    let back = |row: &Value| {
+        row["refunds"].as_array().unwrap().iter().map(|one| json!([one["amount"], one["state"]])).collect::<Vec<_>>()
+    };
+    let rows = payments["payments"].as_array().unwrap().iter();
+    rows.map(|row| {
+        let [id, state, asked, paid, left] =
+            ["id", "state", "amount", "amount_paid", "refundable"].map(|name| row[name].clone());
+        [id, state, asked, paid, left, json!(back(row))]
+    })
+    .collect()
+}
+
 /// A guest's phone, a comment of a bot with a name and another phone, a reason typed by a person with a third.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f15_after_ninety_days_people_are_forgotten_and_a_replay_changes_nothing() {
@@ -431,6 +454,17 @@ async fn f15_after_ninety_days_people_are_forgotten_and_a_replay_changes_nothing
     let invoice = shop.invoice();
     assert!(shop.aipay().guest_pays(&invoice.id));
     shop.is_sold_once(order, &id, 0, 6100).await;
+    let cash_order = shop.order();
+    let cash = shop.pay(cash_order, "cash").await;
+    shop.until_done(&cash).await;
+    let back = json!({ "amount": 100, "by": "Мария", "because": format!("вернула, телефон {OTHER}") });
+    let said = shop.post(&format!("/api/v1/payments/{cash}/refund"), &back).await;
+    assert!(said.status < 300, "{said:?}");
+    // A script's own order, whose payment has no phone; its key is bound to the whole of what was asked.
+    let own = json!({ "reference": "own-1", "total": 700, "tender": "cash", "comment": "для Дархана",
+        "description": format!("звонить {OTHER}") });
+    let keyed = shop.post_keyed("/api/v1/payments", "script-1", &own).await;
+    assert_eq!(keyed.status, 201, "{keyed:?}");
     let bot =
         json!({ "amount": 2500, "phone": PHONE, "external_id": "bot-1", "description": format!("{NAME} {OTHER}") });
     let first = shop.bot_post(&bot).await;
@@ -449,6 +483,8 @@ async fn f15_after_ninety_days_people_are_forgotten_and_a_replay_changes_nothing
             .to_string();
     assert_eq!(shop.signed_notice(&body).await, 200);
     assert!(!found(&shop, PHONE).is_empty() && !found(&shop, NAME).is_empty(), "it is kept for a while");
+    let sold = sums(&shop.get("/api/v1/payments").await.body);
+    assert!(sold.iter().any(|row| row[0] == cash && row[5][0][0] == json!(100)), "{sold:?}");
     let books = shop.get("/api/v1/day").await.body;
     assert!(!books.to_string().contains(PHONE) && !shop.get("/api/v1/status").await.text.contains(PHONE));
     assert!(
@@ -468,20 +504,28 @@ async fn f15_after_ninety_days_people_are_forgotten_and_a_replay_changes_nothing
     .await;
 
     // An old notice, rightly signed: known, and nothing comes of it. The bot's repeat is the invoice that was paid.
-    let before = shop.get("/api/v1/payments").await.text;
+    let before = aged(&shop.get("/api/v1/payments").await.body);
+    assert_eq!(sums(&before), sold, "the books add up as they did");
     assert_eq!(shop.notice("x-aipay-signature", &sign(SANDBOX_SECRET, body.as_bytes()), &body).await, 200);
     let again = shop.bot_post(&bot).await;
     assert_eq!((again.status, &again.body["invoice_id"]), (201, &first.body["invoice_id"]), "{again:?}");
     assert_eq!(again.body["phone"], Value::Null);
+    let known = shop.post_keyed("/api/v1/payments", "script-1", &own).await;
+    assert_eq!((known.status, &known.body["id"]), (201, &keyed.body["id"]), "{known:?}");
     let mut other = bot.clone();
     other["amount"] = json!(9000);
     assert_eq!(shop.bot_post(&other).await.status, 409, "the key is still bound to what was asked for");
     shop.pass(15 * MINUTE, 100 * STEP).await;
-    assert_eq!(shop.get("/api/v1/payments").await.text, before);
+    assert_eq!(aged(&shop.get("/api/v1/payments").await.body), before);
     assert_eq!(shop.questions().await, Vec::<String>::new());
     shop.stop().await;
     let reader = Reader::open(&shop.folder.path().join("ledger.db")).unwrap();
     assert_eq!(journal::verify(&reader).unwrap().1, []);
+    let connection = rusqlite::Connection::open(shop.folder.path().join("ledger.db")).unwrap();
+    let bound = "SELECT count(*), sum(content LIKE 'bare:%') FROM keys";
+    let (keys, bare): (i64, i64) = connection.query_row(bound, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    assert!(keys >= 2 && keys == bare, "{bare} of {keys}");
+    drop(connection);
     let mode = std::fs::metadata(shop.folder.path().join("ledger.db")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     let config = shop.config();

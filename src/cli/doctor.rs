@@ -51,6 +51,8 @@ struct Check {
     about: String,
     text: String,
     cure: Option<String>,
+    /// The code alone, where text and cure hold words of partners or people: those do not leave the shop.
+    code: Option<String>,
 }
 
 /// Makes the lines in one language.
@@ -83,6 +85,7 @@ pub(super) async fn doctor(wish: &Wish<'_>, lang: Lang) -> ExitCode {
         doctor.daemon(config).await;
         doctor.tunnel(config).await;
         doctor.clock(newest_wall(&config.ledger).ok().flatten(), Clock::machine().wall());
+        doctor.people(config, Clock::machine().wall());
     }
     match wish.bundle {
         Some(to) => doctor.bundled(wish.config, config.as_ref(), to).await,
@@ -127,7 +130,7 @@ impl Doctor {
         let is_curable = level >= Level::Yellow && crate::i18n::is_known(&cure);
         let cure = is_curable.then(|| sentence(self.lang, &cure, args));
         let text = sentence(self.lang, code, args);
-        self.checks.push(Check { level, about: about.into(), text, cure });
+        self.checks.push(Check { level, about: about.into(), text, cure, code: None });
     }
 
     fn told(self, as_json: bool) -> ExitCode {
@@ -187,7 +190,13 @@ impl Doctor {
                 line => format!("{}:{line}", path.display()),
             };
             let text = format!("{place}: {}", fault.problem);
-            self.checks.push(Check { level, about: fault.key.clone(), text, cure: Some(fault.cure.clone()) });
+            self.checks.push(Check {
+                level,
+                about: fault.key.clone(),
+                text,
+                cure: Some(fault.cure.clone()),
+                code: None,
+            });
         };
         let config = match Config::read(path) {
             Ok(config) => config,
@@ -308,7 +317,7 @@ impl Doctor {
                 None => self.note(Level::Green, about, "doctor.node", &shown),
                 Some(cure) => {
                     let text = sentence(self.lang, "doctor.node_denied", &[("detail", &shown)]);
-                    self.checks.push(Check { level: Level::Red, about, text, cure: Some(cure) });
+                    self.checks.push(Check { level: Level::Red, about, text, cure: Some(cure), code: None });
                 }
             }
         }
@@ -364,7 +373,7 @@ impl Doctor {
             let about = format!("{role}.{}", text("name"));
             // The sentence of a device names its cure itself; the wire's own words say where exactly.
             let cure = (level >= Level::Yellow).then(|| text("detail")).filter(|detail| !detail.is_empty());
-            self.checks.push(Check { level, about, text: told, cure });
+            self.checks.push(Check { level, about, text: told, cure, code: Some(text("code")) });
         }
         let questions = items("questions");
         if questions.is_empty() {
@@ -376,7 +385,7 @@ impl Doctor {
             let level = if is_money { Level::Red } else { Level::Yellow };
             let cure = Some(sentence(self.lang, "doctor.question.cure", &[]));
             let told = format!("№{} {}", text("order_number"), text("text"));
-            self.checks.push(Check { level, about: "question".to_owned(), text: told, cure });
+            self.checks.push(Check { level, about: "question".to_owned(), text: told, cure, code: Some(text("code")) });
         }
     }
 
@@ -390,12 +399,27 @@ impl Doctor {
         status.ok_or_else(|| format!("{} {}", config.listen.local, answer.status))
     }
 
+    /// Whether phones stay for longer than they are kept, because nobody knows that the clock is right: then nothing is forgotten.
+    fn people(&mut self, config: &Config, now: Wall) {
+        const GRACE_DAYS: i64 = 1;
+        if self.root.join("run/systemd/timesync/synchronized").exists() {
+            return;
+        }
+        let days = i64::from(config.phones_kept_days);
+        let before = now.plus_ms(-(days + GRACE_DAYS) * 86_400_000);
+        let is_late =
+            Reader::open(&config.ledger).is_ok_and(|reader| reader.view().has_phones(before).unwrap_or(false));
+        if is_late {
+            self.note(Level::Yellow, "people", "doctor.people_wait", &days.to_string());
+        }
+    }
+
     /// Whether the wall clock can be believed, as far as the machine tells.
     fn clock(&mut self, newest: Option<Wall>, now: Wall) {
         if newest.is_some_and(|newest| newest.0.saturating_sub(now.0) > BEHIND_MS) {
             let text = sentence(self.lang, "doctor.clock_behind", &[]);
             let cure = Some(sentence(self.lang, "doctor.clock.cure", &[]));
-            return self.checks.push(Check { level: Level::Red, about: "clock".to_owned(), text, cure });
+            return self.checks.push(Check { level: Level::Red, about: "clock".to_owned(), text, cure, code: None });
         }
         let service = self.root.join("run/systemd/timesync");
         match (service.join("synchronized").exists(), service.exists()) {
@@ -403,7 +427,7 @@ impl Doctor {
             (false, true) => {
                 let text = sentence(self.lang, "clock", &[]);
                 let cure = Some(sentence(self.lang, "doctor.clock.cure", &[]));
-                self.checks.push(Check { level: Level::Yellow, about: "clock".to_owned(), text, cure });
+                self.checks.push(Check { level: Level::Yellow, about: "clock".to_owned(), text, cure, code: None });
             }
             (false, false) => self.note(Level::Unknown, "clock", "doctor.clock_unknown", ""),
         }

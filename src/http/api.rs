@@ -123,7 +123,7 @@ fn status_of(asked: &Asked) -> Result<Value, Problem> {
             let args = [("order", device.detail.as_str()), ("detail", device.detail.as_str())];
             let text =
                 if device.code.is_empty() { String::new() } else { i18n::sentence(asked.lang, &device.code, &args) };
-            json!({ "name": name, "role": device.role, "state": device.state, "text": text, "detail": device.detail })
+            json!({ "name": name, "role": device.role, "state": device.state, "code": device.code, "text": text, "detail": device.detail })
         })
         .collect();
     let questions = faces.office.look(|view| {

@@ -239,7 +239,7 @@ async fn signed_in(faces: &Faces, peer: IpAddr, headers: &HeaderMap, body: Body)
     let row = PageKey { id: id.clone(), name: name.clone(), hash: Keys::hash(pin, &key), made_day: day, used_day: day };
     let dropped =
         faces.office.writer.decide(move |tx| keys::add(tx, row)).await.map_err(|fault| plain(fault.into()))?;
-    info!(device = %name, id, %peer, dropped = dropped.unwrap_or_default(), "a device signed in to the counter page");
+    info!(id, %peer, dropped = dropped.unwrap_or_default(), "a device signed in to the counter page");
     let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if is_program {
         return Ok(([no_store], Json(json!({ "id": id, "name": name, "key": key }))).into_response());
@@ -310,7 +310,7 @@ async fn sign_out(
 
 async fn end(faces: &Faces, id: String) -> Result<PageKey, Problem> {
     let gone = faces.office.writer.decide(move |tx| keys::revoke(tx, &id)).await?;
-    info!(device = %gone.name, id = %gone.id, "a device was signed out of the counter page");
+    info!(id = %gone.id, "a device was signed out of the counter page");
     Ok(gone)
 }
 

@@ -32,12 +32,14 @@ pub enum Place {
     Questions,
     /// Why money was given back.
     Refunds,
+    /// What lines of receipts were called.
+    Fiscal,
 }
 
 impl Place {
     /// All of them; payments last, since orders and paper are searched for what a bot called them.
-    pub const ALL: [Place; 6] =
-        [Place::Inbox, Place::Orders, Place::Jobs, Place::Questions, Place::Refunds, Place::Attempts];
+    pub const ALL: [Place; 7] =
+        [Place::Inbox, Place::Orders, Place::Jobs, Place::Questions, Place::Refunds, Place::Fiscal, Place::Attempts];
 
     fn word(self) -> &'static str {
         match self {
@@ -47,6 +49,7 @@ impl Place {
             Place::Jobs => "jobs",
             Place::Questions => "questions",
             Place::Refunds => "refunds",
+            Place::Fiscal => "fiscal",
         }
     }
 
@@ -71,6 +74,7 @@ impl Place {
             Place::Refunds => {
                 "SELECT id, created, state IN ('planned', 'sent', 'waiting', 'unresolved') OR watched = 1 FROM refunds"
             }
+            Place::Fiscal => "SELECT id, created, state NOT IN ('registered', 'settled') FROM fiscal",
         }
     }
 }
@@ -84,7 +88,7 @@ pub struct Step {
     pub kept: Option<i64>,
     /// Rows that were blanked.
     pub blanked: usize,
-    /// Nothing older is left in this table.
+    /// The table has no more rows.
     pub is_end: bool,
 }
 
@@ -96,17 +100,24 @@ impl View<'_> {
         Ok(text.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
-    /// The rows after a number that are old enough, at most so many: number, and whether its words must stay.
+    /// Whether a guest's phone from before a moment is still there, of a payment that nobody works on.
+    pub fn has_phones(&self, before: Wall) -> Result<bool, Fault> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM attempts WHERE phone IS NOT NULL AND created < ?1 AND watched = 0
+                   AND state IN ('paid', 'failed', 'cancelled', 'expired'))";
+        Ok(self.connection.prepare_cached(sql)?.query_row([before.0], |row| row.get(0))?)
+    }
+
+    /// The rows after a number, at most so many: number, and whether its words must stay. A row that is not old enough stays too, and says
+    /// nothing of those behind it: a clock that was wrong once has dated it.
     fn aged(&self, place: Place, after: i64, before: Wall, rows: u32) -> Result<(Vec<(i64, bool)>, bool), Fault> {
         let mut query =
             self.connection.prepare_cached(&format!("{} WHERE id > ?1 ORDER BY id LIMIT ?2", place.rows()))?;
-        let found = query.query_map((after, rows), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get(2)?)))?;
-        let found: Vec<(i64, i64, bool)> = found.collect::<Result<_, _>>()?;
-        let is_whole = u32::try_from(found.len()).is_ok_and(|count| count == rows);
-        let aged: Vec<(i64, bool)> =
-            found.iter().take_while(|(_, at, _)| *at < before.0).map(|(id, _, stays)| (*id, *stays)).collect();
-        let is_end = !is_whole || aged.len() < found.len();
-        Ok((aged, is_end))
+        let found = query.query_map((after, rows), |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)? >= before.0 || row.get::<_, bool>(2)?))
+        })?;
+        let found: Vec<(i64, bool)> = found.collect::<Result<_, _>>()?;
+        let is_end = u32::try_from(found.len()).is_ok_and(|count| count < rows);
+        Ok((found, is_end))
     }
 }
 
@@ -169,14 +180,27 @@ impl Tx<'_> {
                 let content = self.remask("refunds", "content", id)?;
                 Ok(reason | content | self.remask("refunds", "because", id)?)
             }
+            Place::Fiscal => self.forget_receipt(id),
         }
     }
 
-    /// A payment without its phone; a bot's description may name anybody. Its key stays bound to what was asked for.
+    /// A receipt without phones in the names of its lines. Its numbers stay letter by letter, since a return must tell the same: what the
+    /// register wants on paper is touched only where a line had a phone, and nothing but its texts.
+    fn forget_receipt(&self, id: i64) -> Result<bool, Fault> {
+        let bill = self.rewrite("fiscal", "bill", id, &mask_lines)?;
+        let request = self.rewrite("fiscal", "request", id, &mask_lines)?;
+        if bill | request {
+            self.rewrite("fiscal", "answer", id, &mask_paper)?;
+        }
+        Ok(bill | request)
+    }
+
+    /// A payment without its phone; a bot's description may name anybody. Its key stays bound to what was asked for, whatever that said.
     fn forget_attempt(&self, id: i64) -> Result<bool, Fault> {
         let sql = "UPDATE attempts SET phone = NULL, description = CASE WHEN bot IS NULL THEN description ELSE '' END
                     WHERE id = ?1 AND (phone IS NOT NULL OR bot IS NOT NULL AND description <> '')";
         let mut is_changed = self.write(sql, [id])? > 0;
+        is_changed |= self.remask("attempts", "description", id)?;
         let evidence = |value: &mut Value| {
             if let Some(Value::String(detail)) = value.get_mut("detail") {
                 *detail = masked(detail);
@@ -184,20 +208,21 @@ impl Tx<'_> {
         };
         is_changed |= self.rewrite("attempts", "evidence", id, &evidence)?;
         is_changed |= self.rewrite("attempts", "reason", id, &mask_all)?;
-        if is_changed {
-            self.forget_keys(id)?;
-        }
-        Ok(is_changed)
+        Ok(self.forget_keys(id)? | is_changed)
     }
 
-    fn forget_keys(&self, attempt: i64) -> Result<(), Fault> {
+    fn forget_keys(&self, attempt: i64) -> Result<bool, Fault> {
         let mut query = self.connection.prepare_cached("SELECT key, content FROM keys WHERE attempt = ?1")?;
         let bound = query.query_map([attempt], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let bound: Vec<(String, String)> = bound.collect::<Result<_, _>>()?;
+        let mut is_changed = false;
         for (key, content) in bound {
-            self.write("UPDATE keys SET content = ?2 WHERE key = ?1", (key, bare_content(&content)))?;
+            let bare = bare_content(&content);
+            if bare != content {
+                is_changed |= self.write("UPDATE keys SET content = ?2 WHERE key = ?1", (key, bare))? > 0;
+            }
         }
-        Ok(())
+        Ok(is_changed)
     }
 
     /// What bots wrote about an order: the name of its only dish where they named none, and with it on its paper.
@@ -253,6 +278,35 @@ fn blank_order(value: &mut Value) {
                 *name = masked(name);
             }
             line.get_mut("modifiers").into_iter().for_each(mask_all);
+        }
+    }
+}
+
+/// Names of lines, as we wrote them down and as the register was asked.
+fn mask_lines(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(mask_lines),
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                match member {
+                    Value::String(text) if matches!(name.as_str(), "name" | "PositionName") => *text = masked(text),
+                    member => mask_lines(member),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The register's own form of a receipt: its texts, but no line that holds the fiscal sign.
+fn mask_paper(value: &mut Value) {
+    let sign = value["sign"].as_str().unwrap_or_default().to_owned();
+    for line in value.get_mut("lines").and_then(Value::as_array_mut).into_iter().flatten() {
+        let is_text = line["kind"] == "text";
+        if let Some(Value::String(text)) = line.get_mut("value").filter(|_| is_text)
+            && (sign.is_empty() || !text.contains(&sign))
+        {
+            *text = masked(text);
         }
     }
 }
@@ -348,6 +402,45 @@ mod tests {
             "evidence": { "amount": 100, "transaction": "87011234567", "detail": "Мария: *********67" },
             "args": [["problem", "phone *********67"], ["handle", "77011234567"]] });
         assert_eq!(unspoken(entry), told);
+    }
+
+    #[test]
+    fn a_receipt_loses_its_phones_and_keeps_its_numbers() {
+        let mut bill =
+            json!({ "positions": [{ "name": "Айгүл 87011234567", "price": 1 }], "reference": "87011234567" });
+        mask_lines(&mut bill);
+        assert_eq!(
+            bill,
+            json!({ "positions": [{ "name": "Айгүл *********67", "price": 1 }], "reference": "87011234567" })
+        );
+        let line = |kind: &str, value: &str| json!({ "kind": kind, "value": value });
+        let mut answer = json!({ "sign": "77011112233", "lines": [line("text", "тел. 87011234567"),
+            line("text", "ФП 77011112233"), line("qr", "i=87011234567")] });
+        let mut masked = answer.clone();
+        masked["lines"][0]["value"] = json!("тел. *********67");
+        mask_paper(&mut answer);
+        assert_eq!(answer, masked);
+    }
+
+    /// A clock that was wrong for a moment dates one row far ahead: those behind it are forgotten in their time, and it in its own.
+    #[test]
+    fn a_row_from_the_future_stops_nobody_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let gate = std::sync::Arc::new(|_: super::super::GatePoint| true);
+        let ledger = super::super::Ledger::open(&path, &crate::host::ids::Ids::seeded(1), gate).unwrap();
+        let sql = "INSERT INTO inbox (id, door, event_key, headers, body, received, state) VALUES
+                   (1, 'a', '1', '{}', x'41', 10, 'settled'), (2, 'a', '2', '{}', x'41', 9000, 'settled'),
+                   (3, 'a', '3', '{}', x'41', 11, 'settled')";
+        ledger.connection.execute_batch(sql).unwrap();
+        let (rows, is_end) = ledger.view().aged(Place::Inbox, 0, Wall(100), 50).unwrap();
+        assert_eq!((rows, is_end), (vec![(1, false), (2, true), (3, false)], true));
+        assert_eq!(
+            ledger.view().aged(Place::Inbox, 0, Wall(100), 2).unwrap().1,
+            false,
+            "its end is the end of the table"
+        );
+        assert_eq!(ledger.view().aged(Place::Inbox, 2, Wall(9001), 50).unwrap().0, [(3, false)]);
     }
 
     #[test]

@@ -162,6 +162,11 @@ impl Counter {
         self.daemon.as_ref().unwrap().office.devices.all().remove(name)
     }
 
+    /// Says how a device is, as its worker would.
+    pub fn says(&self, name: &str, role: &'static str, state: &'static str, code: &str, detail: &str) {
+        self.daemon.as_ref().unwrap().office.devices.set(name, role, state, code, detail);
+    }
+
     pub fn aipay(&self) -> &Arc<AiPay> {
         self.shop.world.aipay()
     }

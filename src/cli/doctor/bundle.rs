@@ -27,6 +27,10 @@ const ORDERS: u32 = 50;
 const LOG_LINES: &str = "300";
 /// How long the log is waited for.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
+/// Fields of the log whose words are a partner's or a person's.
+const WORDED: [&str; 4] = [" detail=", " device=", " fault=", REASON];
+/// The one of them that begins with a code of ours.
+const REASON: &str = " reason=";
 /// The longest line, in characters.
 const LINE_CHARS_MAX: usize = 2000;
 /// The longest bundle, in bytes.
@@ -191,7 +195,9 @@ impl Doctor {
         bundle.head("devices");
         for device in items("devices") {
             let text = |name: &str| device[name].as_str().unwrap_or_default().to_owned();
-            bundle.line(&format!("{} {}: {} {}", text("role"), text("name"), text("state"), text("detail")));
+            // What the partner said stays here: it may name a guest.
+            let code = text("code");
+            bundle.line(&format!("{} {}: {} {}", text("role"), text("name"), text("state"), word(&code)));
         }
         bundle.head("open questions");
         for question in items("questions") {
@@ -215,6 +221,9 @@ pub(super) fn contents() -> [&'static str; 2] {
 }
 
 fn told(bundle: &mut Bundle, check: &Check) {
+    if let Some(code) = &check.code {
+        return bundle.line(&format!("{} {} {}", check.level.sign(), check.about, word(code)));
+    }
     bundle.line(&format!("{} {} {}", check.level.sign(), check.about, check.text));
     if let Some(cure) = &check.cure {
         bundle.line(&format!("    -> {cure}"));
@@ -438,6 +447,20 @@ fn fields(entry: &str) -> String {
     shown.join(" ")
 }
 
+/// A line of the log up to the first field that partners or people worded: such a text has no certain end. Of a reason its code stays.
+fn untold(line: &str) -> String {
+    let Some((at, field)) = WORDED.iter().filter_map(|field| Some((line.find(field)?, *field))).min() else {
+        return line.to_owned();
+    };
+    let (head, said) = line.split_at(at + field.len());
+    let code: String = said.chars().take_while(|sign| sign.is_ascii_lowercase() || *sign == '_').collect();
+    match said.strip_prefix(code.as_str()) {
+        Some("") if field == REASON => line.to_owned(),
+        Some(more) if field == REASON && more.starts_with(": ") => format!("{head}{code}: {HIDDEN}"),
+        Some(_) | None => format!("{head}{HIDDEN}"),
+    }
+}
+
 /// The last lines of the daemon's log, where this machine keeps one for it.
 async fn log(bundle: &mut Bundle) {
     bundle.head("log");
@@ -450,7 +473,7 @@ async fn log(bundle: &mut Bundle) {
     match Clock::machine().limit(LOG_LIMIT, asked).await {
         Ok(Ok(said)) => {
             let text = String::from_utf8_lossy(&said.stdout).into_owned();
-            text.lines().for_each(|line| bundle.line(line));
+            text.lines().for_each(|line| bundle.line(&untold(line)));
         }
         Ok(Err(cause)) => bundle.line(&format!("journalctl: {}", cause.kind())),
         Err(_) => bundle.line("journalctl does not answer"),
@@ -475,6 +498,20 @@ mod tests {
             assert!(!lines.contains(gone), "{gone}: {lines}");
         }
         assert!(hidden.contains(&"sk-live-def".to_owned()) && hidden.contains(&"authtoken-1".to_owned()));
+    }
+
+    #[test]
+    fn a_line_of_the_log_ends_where_somebody_else_speaks() {
+        for (line, shown) in [
+            ("WARN no connection code=tunnel_login", "WARN no connection code=tunnel_login"),
+            ("WARN refused attempt=k7 reason=pos_key", "WARN refused attempt=k7 reason=pos_key"),
+            ("WARN refused reason=busy: Айгерім a=b tries=1", "WARN refused reason=busy: •••"),
+            ("WARN refused reason=Айгерім reason=busy", "WARN refused reason=•••"),
+            ("INFO signed in device=maria id=4", "INFO signed in device=•••"),
+            ("WARN lost code=x detail=\"maria\" reason=busy", "WARN lost code=x detail=•••"),
+        ] {
+            assert_eq!(untold(line), shown);
+        }
     }
 
     #[test]

@@ -178,7 +178,8 @@ impl Tx<'_> {
             Place::Refunds => {
                 let reason = self.rewrite("refunds", "reason", id, &mask_all)?;
                 let content = self.remask("refunds", "content", id)?;
-                Ok(reason | content | self.remask("refunds", "because", id)?)
+                let proof = self.rewrite("refunds", "proof", id, &mask_detail)?;
+                Ok(reason | content | proof | self.remask("refunds", "because", id)?)
             }
             Place::Fiscal => self.forget_receipt(id),
         }
@@ -201,12 +202,7 @@ impl Tx<'_> {
                     WHERE id = ?1 AND (phone IS NOT NULL OR bot IS NOT NULL AND description <> '')";
         let mut is_changed = self.write(sql, [id])? > 0;
         is_changed |= self.remask("attempts", "description", id)?;
-        let evidence = |value: &mut Value| {
-            if let Some(Value::String(detail)) = value.get_mut("detail") {
-                *detail = masked(detail);
-            }
-        };
-        is_changed |= self.rewrite("attempts", "evidence", id, &evidence)?;
+        is_changed |= self.rewrite("attempts", "evidence", id, &mask_detail)?;
         is_changed |= self.rewrite("attempts", "reason", id, &mask_all)?;
         Ok(self.forget_keys(id)? | is_changed)
     }
@@ -279,6 +275,13 @@ fn blank_order(value: &mut Value) {
             }
             line.get_mut("modifiers").into_iter().for_each(mask_all);
         }
+    }
+}
+
+/// What a person or a partner said beside an evidence.
+fn mask_detail(value: &mut Value) {
+    if let Some(Value::String(detail)) = value.get_mut("detail") {
+        *detail = masked(detail);
     }
 }
 

@@ -22,17 +22,17 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`domain`] | money, orders, attempts, bills, paper: values and the functions that judge them; no clock, no database, no log |
-//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, the forgetting of people (`people`), and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
+//! | [`ledger`] | one SQLite file with one writer; orders, attempts, inbox, outbox, fiscal documents, questions, vault, the forgetting of people (`people`), its own counts for support (`census`), and the journal chained by hash; debug builds can stand still at a named commit (`halt`) |
 //! | [`flows`] | decisions, each one ledger transaction: collect, take in, settle, register, give back, cook, reconcile |
 //! | [`drivers`] | one partner's language per file: requests built and answers read by pure functions; [`drivers::KINDS`] lists them |
-//! | [`transport`] | wires: web, TCP, serial, USB, the reverse forward by SSH and tunnel programs as children; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |
+//! | [`transport`] | wires: web, TCP, serial, USB, the reverse forward by SSH, its keys (`ssh_key`), and tunnel programs as children; the only failure is [`transport::Loss`], which says whether a byte left; [`transport::discover`] finds what is plugged in by its identity, [`transport::whereabouts`] a printer on the LAN |
 //! | [`workers`] | one task per outside thing: asks the ledger what is due, acts, tells the ledger what came of it; the tunnel's proves the way in from outside |
 //! | [`http`] | the two listeners: the public one for webhooks, whole requests behind its gate, the local one for the page, the API and bots |
 //! | [`cli`] | the commands, which are a daemon themselves or talk to the running one |
 //! | [`daemon`] | wiring, supervision and the stop; the only file that spawns |
 //! | [`config`] | the TOML as types; every fault has a line, a key and a cure |
 //! | [`i18n`] | every sentence for people, in Kazakh, Russian and English |
-//! | [`host`] | the machine: clocks, chance, secrets, what hides them and people in a text (`redact`), tasks, the lock of the ledger, the log, systemd |
+//! | [`host`] | the machine: clocks, chance, secrets, what hides them and people in a text (`redact`), how many files may be open (`limits`), tasks, the lock of the ledger, the log, systemd |
 //! | [`sandbox`] | AiPay, Poster, Webkassa, a Kaspi terminal, a ZVT terminal, printers and displays as real servers and lines, the machine's own `sshd`, and roads that go silent; used by the demo, by integrators and by the tests |
 //!
 //! # One payment, straight through
